@@ -1,0 +1,50 @@
+"""copyfold: gene copy number from short-read depth in bacterial cohorts.
+
+The names below are the public API; they are imported when first asked for, so that ``import copyfold`` and
+``copyfold --help`` do not load torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from copyfold.app.cnv_run import rerun_stage, train_run
+    from copyfold.cnv.config import CnvConfig
+    from copyfold.cnv.simulation import simulate, write_cohort
+    from copyfold.cnv.store import Store, open_store, write_store
+    from copyfold.core.config import load_config
+    from copyfold.errors import CopyfoldError
+
+_HOME = {
+    "CnvConfig": "copyfold.cnv.config",
+    "CopyfoldError": "copyfold.errors",
+    "Store": "copyfold.cnv.store",
+    "load_config": "copyfold.core.config",
+    "open_store": "copyfold.cnv.store",
+    "rerun_stage": "copyfold.app.cnv_run",
+    "simulate": "copyfold.cnv.simulation",
+    "train_run": "copyfold.app.cnv_run",
+    "write_cohort": "copyfold.cnv.simulation",
+    "write_store": "copyfold.cnv.store",
+}
+
+__all__ = [
+    "CnvConfig",
+    "CopyfoldError",
+    "Store",
+    "load_config",
+    "open_store",
+    "rerun_stage",
+    "simulate",
+    "train_run",
+    "write_cohort",
+    "write_store",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'copyfold' has no attribute '{name}'")
+    return getattr(import_module(_HOME[name]), name)

@@ -1,0 +1,174 @@
+"""A copy-number run from configuration to evaluation, and its stages one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+
+from copyfold.cnv.config import CnvConfig
+from copyfold.cnv.pipeline import ARTEFACTS, STAGES, CnvInputs, Job, load_inputs, train
+from copyfold.core.config import build_config, load_config, override_values
+from copyfold.core.console import Console, format_seconds
+from copyfold.core.files import file_digest
+from copyfold.core.rundir import RunDirectory, begin_run, own_run, python_facts, read_run_record
+from copyfold.engine import DeterministicConfig, pick_device
+from copyfold.errors import ConfigError, CopyfoldError, RunError
+
+STAGE_KEYS = {
+    "infer": (),
+    "segment": ("hmm",),
+    "call": ("cnv", "pcn_", "gene_coords_path", "plasmid_gene_coords_path"),
+    "evaluate": ("evaluation", "eval_", "kpsc_"),
+}
+"""What the keys begin with that may be changed when a stage is run again: those it is the first to read."""
+NOT_CALLERS = ("cnv_pattern_",)
+
+
+def train_run(config_path: Path, overrides: Sequence[str], *, resume: bool, device: str, console: Console) -> Path:
+    """Do all of the document: train, infer, segment, call, evaluate. Returns the run's folder.
+
+    Parameters
+    ----------
+    config_path : Path
+        YAML, the documents' schema.
+    overrides : sequence of str
+        ``key=value`` that replace keys of the file.
+    resume : bool
+        Continue the run that ``out_dir`` holds; an empty folder just starts.
+    device : str
+        ``auto``, ``cpu``, ``cuda[:N]`` or ``mps``.
+
+    Raises
+    ------
+    CopyfoldError
+        Bad configuration, bad input, or a folder that cannot be used. Nothing is half-written.
+    """
+    config = load_config(CnvConfig, config_path, overrides)
+    torch_device = pick_device(device)
+    inputs = load_inputs(config)
+    with own_run(config.out_dir) as run:
+        artefacts = [name for names in ARTEFACTS.values() for name in names]
+        continued = begin_run(
+            run,
+            config.model_dump(mode="json"),
+            resume=resume,
+            artefacts=artefacts,
+            ignore=frozenset({"out_dir"}),
+            facts=_facts(config, torch_device),
+        )
+        with _true_status(run):
+            job = _job(config, inputs, run, torch_device, console)
+            console.say(
+                f"{inputs.store.n_samples} samples × {inputs.store.n_bins} bins, {config.architecture} on {torch_device}"
+                + (", continuing" if continued else "")
+            )
+            if not (continued and run.stage_done("train")):
+                _do(job, "train", lambda: train(job, resume=continued))
+            for name, stage in STAGES.items():
+                if not (continued and run.stage_done(name)):
+                    _do(job, name, lambda stage=stage: stage(job))
+            run.finish("complete")
+    return config.out_dir
+
+
+def rerun_stage(run_path: Path, stage: str, overrides: Sequence[str], *, device: str, console: Console) -> None:
+    """Run one stage of an existing run again; the stages behind it are then out of date.
+
+    Raises
+    ------
+    ConfigError
+        `overrides` changes a key that an earlier stage has used.
+    RunError
+        The stages before it are not done.
+    """
+    read_run_record(run_path)
+    with own_run(run_path) as run:
+        order = ["train", *STAGES]
+        missing = [name for name in order[: order.index(stage)] if not run.stage_done(name)]
+        if missing:
+            raise RunError(f"{run_path}: stage {missing[0]} is not done; `copyfold cnv train CONFIG --resume` does it")
+        config = _reconfigured(run, stage, overrides)
+        inputs = load_inputs(config)
+        torch_device = pick_device(device)
+        later = order[order.index(stage) + 1 :]
+        facts = _facts(config, torch_device)
+        if facts["inputs"]["store_path"]["digest"] != run.record["inputs"]["store_path"]["digest"]:
+            raise RunError(f"{config.store_path}: has changed since the run was trained; train again in another out_dir")
+        run.record |= {"config": config.model_dump(mode="json"), **facts}
+        run.forget_stages(later)
+        with _true_status(run):
+            job = _job(config, inputs, run, torch_device, console)
+            _do(job, stage, lambda: STAGES[stage](job))
+            run.finish("incomplete" if later else "complete", f"to do: {', '.join(later)}" if later else "")
+    if later:
+        console.say(f"out of date now: {', '.join(later)} — run `copyfold cnv {later[0]} {run_path}` next")
+
+
+def _reconfigured(run: RunDirectory, stage: str, overrides: Sequence[str]) -> CnvConfig:
+    """The run's configuration with `overrides`, refusing keys that earlier stages have used."""
+    earlier: dict[str, Any] = {**run.record["config"], "out_dir": str(run.path.resolve())}
+    order = list(STAGES)
+    allowed = tuple(prefix for name in order[order.index(stage) :] for prefix in STAGE_KEYS[name])
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        if key in CnvConfig.model_fields and (not key.startswith(allowed) or key.startswith(NOT_CALLERS)):
+            raise ConfigError(f"--set {override}: '{key}' was used before stage {stage}; train again in another out_dir")
+    return build_config(CnvConfig, override_values(CnvConfig, earlier, overrides), str(run.file("run.json")))
+
+
+@contextmanager
+def _true_status(run: RunDirectory) -> Iterator[None]:
+    """Leave a true status in run.json however the work ends, short of SIGKILL."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        _close(run, "interrupted", "stopped by a signal")
+        raise
+    except Exception as error:
+        _close(run, "failed", str(error) or type(error).__name__)
+        raise
+
+
+def _close(run: RunDirectory, status: str, reason: str) -> None:
+    with suppress(CopyfoldError):  # the disk that stopped the run may also refuse its epitaph
+        run.finish(status, reason)
+
+
+def _job(config: CnvConfig, inputs: CnvInputs, run: RunDirectory, device: torch.device, console: Console) -> Job:
+    DeterministicConfig(config.seed).apply()
+    return Job(config, inputs, run, device, console)
+
+
+def _do(job: Job, stage: str, work: Any) -> None:
+    started = time.perf_counter()
+    job.run.start_stage(stage)
+    facts = work()
+    seconds = time.perf_counter() - started
+    job.run.finish_stage(stage, seconds=round(seconds, 2), **facts)
+    job.console.say(f"{stage}: done in {format_seconds(seconds)}")
+
+
+def _facts(config: CnvConfig, device: torch.device) -> dict[str, Any]:
+    return {
+        "copyfold": version("copyfold"),
+        "versions": {
+            **python_facts(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "numba": numba.__version__,
+        },
+        "seed": config.seed,
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "inputs": {
+            key: {"path": str(path), "digest": file_digest(path)} for key, path in config.input_paths().items()
+        },
+    }

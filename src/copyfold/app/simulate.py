@@ -1,0 +1,38 @@
+"""A simulated cohort on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from copyfold.cnv.simulation import PRESETS, like, load_settings, preset, simulate, write_cohort
+from copyfold.core.console import Console
+from copyfold.errors import RunError
+
+
+def simulate_cohort(
+    out: Path, isolates: int, settings: str, table: Path | None, seed: int, console: Console
+) -> None:
+    """Simulate a cohort and write it as docs/formats/simulation.md says.
+
+    Parameters
+    ----------
+    out : Path
+        Folder to make.
+    isolates : int
+    settings : str
+        Name of a preset, or path of a YAML file.
+    table : Path, optional
+        Depth table whose bins, replication trend and noise to take.
+    seed : int
+
+    Raises
+    ------
+    CopyfoldError
+        Impossible settings, a damaged table, or a folder that holds something.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(f"{out}: exists already and is not an empty folder; choose another name or delete it")
+    chosen = preset(settings) if settings in PRESETS else load_settings(Path(settings))
+    geometry = None if table is None else like(table)
+    console.say(f"simulating {isolates} isolates ({chosen.name}, seed {seed})")
+    write_cohort(simulate(chosen, isolates, seed, geometry), out)

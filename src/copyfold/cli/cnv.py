@@ -1,0 +1,143 @@
+"""``copyfold cnv``: copy number from read depth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from copyfold.cli.options import DeviceOption, QuietOption, RunArgument, SetOption
+
+app = typer.Typer(no_args_is_help=True, help="Copy number of genes from short-read depth.")
+store_app = typer.Typer(no_args_is_help=True, help="Count stores: build and look at them.")
+app.add_typer(store_app, name="store")
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Configuration; `config init cnv` writes one.")],
+    set_: SetOption = [],  # noqa: B006 -- typer reads the default, nobody changes it
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the run in out_dir; an empty out_dir just starts.")
+    ] = False,
+    device: DeviceOption = "auto",
+    quiet: QuietOption = False,
+) -> None:
+    """Train on a cohort, then infer, segment, call genes and evaluate: the whole run.
+
+    Writes into `out_dir`: checkpoint.pth, training_log.tsv, reconstructions.npy, latents.npy, segments.parquet,
+    gene_calls.tsv, plasmid_gene_calls.tsv, evaluation.txt, and run.json, metrics.json, sample_ids.npy beside them.
+
+    Example: `copyfold cnv train experiments/32/config.yaml --set store_path=my/store --set out_dir=my/run`
+    """
+    from copyfold.app.cnv_run import train_run
+    from copyfold.core.console import Console
+
+    out_dir = train_run(config, set_, resume=resume, device=device, console=Console(quiet=quiet))
+    print(out_dir / "evaluation.txt")
+
+
+def _rerun(stage: str, run: Path, set_: list[str], device: str, quiet: bool) -> None:
+    from copyfold.app.cnv_run import rerun_stage
+    from copyfold.core.console import Console
+
+    rerun_stage(run, stage, set_, device=device, console=Console(quiet=quiet))
+
+
+@app.command()
+def infer(run: RunArgument, device: DeviceOption = "auto", quiet: QuietOption = False) -> None:
+    """Reconstruct every sample again with the run's trained model (reconstructions.npy, latents.npy)."""
+    _rerun("infer", run, [], device, quiet)
+
+
+@app.command()
+def segment(run: RunArgument, set_: SetOption = [], quiet: QuietOption = False) -> None:  # noqa: B006
+    """Segment again, perhaps with other hmm_* keys (segments.parquet).
+
+    Example: `copyfold cnv segment my/run --set hmm_self_transition=0.95`
+    """
+    _rerun("segment", run, set_, "cpu", quiet)
+
+
+@app.command()
+def call(run: RunArgument, set_: SetOption = [], quiet: QuietOption = False) -> None:  # noqa: B006
+    """Call genes again, perhaps with other cnv_*, pcn_* keys or genes (gene_calls.tsv, plasmid_gene_calls.tsv).
+
+    Example: `copyfold cnv call my/run --set gene_coords_path=panel.tsv`
+    """
+    _rerun("call", run, set_, "cpu", quiet)
+
+
+@app.command()
+def evaluate(run: RunArgument, set_: SetOption = [], quiet: QuietOption = False) -> None:  # noqa: B006
+    """Evaluate again, perhaps against another ground truth (evaluation.txt, metrics.json).
+
+    Example: `copyfold cnv evaluate my/run --set kpsc_gt_path=amrfinder.tsv`
+    """
+    _rerun("evaluate", run, set_, "cpu", quiet)
+    print(run / "evaluation.txt")
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make; must not hold anything.")],
+    isolates: Annotated[int, typer.Option("--isolates", "-n", min=2, help="Isolates in the cohort.")] = 500,
+    settings: Annotated[
+        str, typer.Option(help="`easy`, `hard`, or a YAML file of settings (docs/formats/simulation.md).")
+    ] = "easy",
+    like: Annotated[
+        Path | None,
+        typer.Option(metavar="TABLE", help="Take bins, replication trend and noise from this real depth table."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same cohort.")] = 42,
+    quiet: QuietOption = False,
+) -> None:
+    """Simulate a cohort whose truth is known: stores, ground-truth tables, true events, a ready config.yaml.
+
+    Example: `copyfold cnv simulate cohort -n 500 && copyfold cnv train cohort/config.yaml`
+    """
+    from copyfold.app.simulate import simulate_cohort
+    from copyfold.core.console import Console
+
+    simulate_cohort(out, isolates, settings, like, seed, Console(quiet=quiet))
+    print(out / "config.yaml")
+
+
+@store_app.command("build")
+def store_build(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT…", help="Count tables, or folders that hold them (*.tsv, *.tsv.gz).")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Store to make; must not exist.")],
+    from_: Annotated[str, typer.Option("--from", help="What wrote the tables: `gatk` (CollectReadCounts TSV).")] = "gatk",
+    contig: Annotated[
+        list[str],
+        typer.Option(help="Contigs to keep, repeated for more; default: the longest. An alias of a contig will do."),
+    ] = [],  # noqa: B006
+    genes: Annotated[
+        Path | None,
+        typer.Option(metavar="TSV", help="Make a plasmid store: one column per gene of this coordinates table."),
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Gather per-sample count tables into one store.
+
+    Chromosome, from counts at MAPQ ≥ 20: `copyfold cnv store build counts_mq20/ -o chromosome`
+
+    Plasmid genes, from counts at MAPQ ≥ 0:
+    `copyfold cnv store build counts_mq0/ -o plasmid --genes plasmid_gene_coords.tsv`
+    """
+    from copyfold.app.stores import build_store
+    from copyfold.core.console import Console
+
+    build_store(inputs, out, from_, contig, genes, Console(quiet=quiet))
+    print(out)
+
+
+@store_app.command("info")
+def store_info(store: Annotated[Path, typer.Argument(metavar="STORE")]) -> None:
+    """Say what a store holds, and check it."""
+    from copyfold.app.stores import describe_store
+
+    print(describe_store(store))

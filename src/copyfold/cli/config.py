@@ -1,0 +1,48 @@
+"""``copyfold config``: write, check and explain configurations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from copyfold.cli.options import SetOption
+
+app = typer.Typer(no_args_is_help=True, help="Configurations: write one, check one, list the keys.")
+
+
+@app.command()
+def check(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml")],
+    set_: SetOption = [],  # noqa: B006 -- typer reads the default, nobody changes it
+) -> None:
+    """Check a configuration and that its inputs exist; print every key with its value."""
+    from copyfold.app.configs import describe_config
+
+    print(describe_config(config, set_))
+
+
+@app.command()
+def schema(
+    json: Annotated[bool, typer.Option("--json", help="JSON Schema, for editors and programs.")] = False,
+) -> None:
+    """List every key with type, default and meaning."""
+    from copyfold.app.configs import describe_schema
+
+    print(describe_schema(as_json=json))
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="Preset to write out; `cnv` is a copy-number run.")] = "cnv",
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to make; must not exist.")] = Path("config.yaml"),
+) -> None:
+    """Write a commented configuration to start from.
+
+    Example: `copyfold config init cnv -o my/config.yaml`
+    """
+    from copyfold.app.configs import write_preset
+
+    write_preset(name, out)
+    print(out)

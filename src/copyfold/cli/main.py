@@ -1,0 +1,85 @@
+"""``copyfold``: the entry point, and what every command shares."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from copyfold.cli import cnv, config, demo
+from copyfold.errors import CopyfoldError
+
+app = typer.Typer(
+    name="copyfold",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""How many copies of a resistance gene does each isolate carry?
+
+Reads per 1 kb bin → conv-VAE → Gaussian HMM → copy number of chromosomal genes and of plasmid-borne genes.
+
+**Start here:** `copyfold demo` makes a cohort, runs everything and says what to open.
+Then `copyfold config init cnv`, edit the paths, `copyfold cnv train config.yaml`.""",
+)
+app.add_typer(cnv.app, name="cnv")
+app.add_typer(config.app, name="config")
+app.command("demo")(demo.demo)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"copyfold {version('copyfold')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None: ...
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + signum)
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user's is one line on stderr and exit code 2."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        status = app(standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
+    except CopyfoldError as error:
+        _complain(str(error))
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _complain("stopped; a run continues with --resume")
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of a pipe has gone: no traceback
+        sys.exit(1)
+    except MemoryError:
+        _complain("out of memory; lower batch_size or give the job more memory, then continue with --resume")
+        sys.exit(1)
+    except Exception as error:
+        show = getattr(error, "show", None)  # usage errors of the parser know how to show themselves
+        if show is None:
+            raise
+        show()
+        sys.exit(getattr(error, "exit_code", 2))
+
+
+def _complain(message: str) -> None:
+    print(f"copyfold: {message}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

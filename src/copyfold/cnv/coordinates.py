@@ -1,0 +1,144 @@
+"""Genes on contigs: tables of coordinates, contig aliases, and the bins a gene lies in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from copyfold.cnv.store import Contigs
+from copyfold.cnv.tables import read_table
+from copyfold.errors import InputError
+
+CONTIG_ALIASES = (
+    ("NC_016845.1", "CP003200.1"),  # K. pneumoniae HS11286, chromosome
+    ("NC_016846.1", "CP003224.1"),  # its plasmid pKPHS2, with blaKPC-2
+)
+"""Accessions of the same sequence (RefSeq, INSDC)."""
+
+
+@dataclass(frozen=True)
+class Gene:
+    """A gene's place on the reference.
+
+    Attributes
+    ----------
+    name : str
+    contig : str
+    start, end : int
+        0-based half-open, bp.
+    absent_threshold : float or None
+        PCN below which a plasmid gene counts as absent; None takes the configuration's.
+    """
+
+    name: str
+    contig: str
+    start: int
+    end: int
+    absent_threshold: float | None = None
+
+
+DEFAULT_CHROMOSOMAL_PANEL = (Gene("blaSHV", "NC_016845.1", 2_549_402, 2_550_263),)
+"""blaSHV of HS11286, NC_016845.1:2,549,403–2,550,263 (1-based inclusive)."""
+
+
+def read_gene_table(path: Path) -> tuple[Gene, ...]:
+    """Read a coordinates table: gene, contig, start, end (1-based inclusive), optionally absent_threshold.
+
+    Further columns are ignored.
+
+    Raises
+    ------
+    InputError
+        Names file, line, value and rule: a missing column, a coordinate that is no whole number, an interval that
+        ends before it starts, a gene that stands twice, or no gene at all.
+    """
+    table = read_table(path, required=("gene", "contig", "start", "end"))
+    genes: dict[str, Gene] = {}
+    for line, row in table.rows():
+        where = f"{path}, line {line}"
+        try:
+            start, end = int(row["start"]), int(row["end"])
+        except ValueError:
+            raise InputError(
+                f"{where}: start '{row['start']}' and end '{row['end']}' must be whole numbers (1-based inclusive)"
+            ) from None
+        if start < 1 or end < start:
+            raise InputError(f"{where}: {start}–{end} is no interval; 1-based inclusive with 1 ≤ start ≤ end")
+        name = row["gene"]
+        if not name or name in genes:
+            raise InputError(f"{where}: gene '{name}' is empty or stands twice; each gene needs one name and one line")
+        genes[name] = Gene(name, row["contig"], start - 1, end, _threshold(row.get("absent_threshold", ""), where))
+    if not genes:
+        raise InputError(f"{path}: holds no gene; add one, or leave the key out to use the default panel")
+    return tuple(genes.values())
+
+
+def _threshold(text: str, where: str) -> float | None:
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < np.inf:
+        raise InputError(f"{where}: absent_threshold '{text}' must be a number of at least 0")
+    return value
+
+
+def same_contig(left: str, right: str) -> bool:
+    """Whether two names are the same sequence, by name or by `CONTIG_ALIASES`."""
+    return left == right or any(left in names and right in names for names in CONTIG_ALIASES)
+
+
+class GeneBins(NamedTuple):
+    """The bins a gene lies in.
+
+    Attributes
+    ----------
+    bins : numpy.ndarray, (k,), int64
+        Columns of the store that overlap the gene.
+    weights : numpy.ndarray, (k,), float64
+        Share of the gene's length in each; sums to 1 where bins cover the whole gene.
+    contig_bins : numpy.ndarray, (m,), int64
+        Every column of the gene's contig.
+    """
+
+    bins: np.ndarray
+    weights: np.ndarray
+    contig_bins: np.ndarray
+
+
+def find_gene_bins(gene: Gene, contigs: Contigs) -> GeneBins:
+    """Locate a gene among the store's bins.
+
+    Raises
+    ------
+    InputError
+        The store lacks the gene's contig, or the gene lies beyond its bins.
+    """
+    names = list(dict.fromkeys(contigs.chrom.tolist()))
+    matching = [name for name in names if same_contig(name, gene.contig)]
+    if not matching:
+        listed = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+        raise InputError(
+            f"gene {gene.name} lies on contig {gene.contig}, but the store has {listed}; "
+            "give the genes of your reference with gene_coords_path"
+        )
+    contig_bins = np.flatnonzero(contigs.chrom == matching[0])
+    overlap = np.minimum(contigs.end[contig_bins], gene.end) - np.maximum(contigs.start[contig_bins], gene.start)
+    inside = overlap > 0
+    if not inside.any():
+        raise InputError(
+            f"gene {gene.name} at {gene.start + 1}–{gene.end} lies outside the bins of {matching[0]} "
+            f"(up to {contigs.end[contig_bins].max()}); check its coordinates against the reference"
+        )
+    return GeneBins(contig_bins[inside], overlap[inside] / (gene.end - gene.start), contig_bins)
+
+
+def flank_bins(gene: Gene, found: GeneBins, contigs: Contigs, padding: int) -> np.ndarray:
+    """Columns of the gene's contig that lie farther than `padding` bp from it: (m,), int64."""
+    start, end = contigs.start[found.contig_bins], contigs.end[found.contig_bins]
+    return found.contig_bins[(end <= gene.start - padding) | (start >= gene.end + padding)]

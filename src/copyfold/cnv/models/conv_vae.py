@@ -1,0 +1,141 @@
+"""``06_conv_vae``: the documents' one-dimensional convolutional VAE over log depth.
+
+Three strided convolutions and a dense head to the latent, mirrored by a dense layer and three transposed
+convolutions. Input is padded on the right to whole strides, so any number of bins will do. The maths, and the
+definition of the CNV-pattern alignment loss, are in docs/methods/conv-vae.md.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from copyfold.cnv.models.architecture import VaeArchitecture
+from copyfold.core.seeding import derive_seed
+from copyfold.engine import LatentNormal, LossTerms, kl_to_standard_normal, sample_latent
+
+CHANNELS = (32, 64, 128)
+KERNELS = (16, 8, 3)
+STRIDES = (8, 4, 1)
+TOTAL_STRIDE = 32
+PATTERN_WINDOW = 32
+"""Bins averaged into one element of a sample's pattern of gains and losses."""
+PATTERN_THRESHOLD = 0.25
+"""Deviations from the cohort in log2(ratio + 1) below this are noise, GC and replication, not gains or losses:
+a lost bin deviates by −1, a doubled one by +0.58."""
+
+
+class ConvVAE(nn.Module):
+    """VAE over profiles of log depth; meets `copyfold.cnv.models.architecture.DepthVAE`.
+
+    Parameters
+    ----------
+    n_bins : int
+        Columns of the store.
+    latent_dim : int
+    """
+
+    def __init__(self, n_bins: int, latent_dim: int) -> None:
+        super().__init__()
+        self.n_bins = n_bins
+        self.padding = -n_bins % TOTAL_STRIDE
+        length = (n_bins + self.padding) // TOTAL_STRIDE
+        self.bottleneck = (CHANNELS[-1], length)
+        widths = (1, *CHANNELS)
+        layers = list(zip(widths[:-1], widths[1:], KERNELS, STRIDES, strict=True))
+        encoder: list[nn.Module] = []
+        for inputs, outputs, kernel, stride in layers:
+            encoder += [nn.Conv1d(inputs, outputs, kernel, stride, (kernel - stride) // 2), nn.SiLU()]
+        decoder: list[nn.Module] = []
+        for inputs, outputs, kernel, stride in reversed(layers):
+            decoder += [nn.SiLU(), nn.ConvTranspose1d(outputs, inputs, kernel, stride, (kernel - stride) // 2)]
+        self.encoder = nn.Sequential(*encoder, nn.Flatten())
+        self.head = nn.Linear(CHANNELS[-1] * length, 2 * latent_dim)
+        self.expand = nn.Linear(latent_dim, CHANNELS[-1] * length)
+        self.decoder = nn.Sequential(*decoder)
+        self.bin_bias = nn.Parameter(torch.zeros(n_bins))
+        self.register_buffer("baseline", torch.zeros(n_bins))
+
+    def set_baseline(self, profile: Tensor) -> None:
+        """Centre input and output on the cohort's median profile (n_bins,), so that training learns what differs."""
+        with torch.no_grad():
+            self.bin_bias.copy_(profile)
+            self.baseline.copy_(profile)
+
+    def encode(self, log_depths: Tensor) -> LatentNormal:
+        """Posterior of the latent for (batch, n_bins) log depths."""
+        centred = functional.pad(log_depths - self.baseline, (0, self.padding))
+        mean, log_variance = self.head(self.encoder(centred.unsqueeze(1))).chunk(2, dim=1)
+        return LatentNormal(mean, log_variance.clamp(-15.0, 15.0))
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Log depths (batch, n_bins) for (batch, latent_dim) latents."""
+        hidden = self.expand(latent).unflatten(1, self.bottleneck)
+        return self.decoder(hidden).squeeze(1)[:, : self.n_bins] + self.bin_bias
+
+    def reconstruct(self, log_depths: Tensor) -> tuple[Tensor, Tensor]:
+        """Reconstruction and latent mean, without noise."""
+        latent = self.encode(log_depths).mean
+        return self.decode(latent), latent
+
+    def loss(self, batch: Tensor, generator: torch.Generator | None) -> LossTerms:
+        """ELBO terms in nats per bin, and the alignment of latent means with patterns of gains and losses."""
+        posterior = self.encode(batch)
+        decoded = self.decode(sample_latent(posterior, generator))
+        reconstruction = 0.5 * (batch - decoded).square().mean()
+        kl = kl_to_standard_normal(posterior).mean() / self.n_bins
+        patterns = gain_loss_patterns(batch - self.baseline)
+        return LossTerms(reconstruction, kl, {"cnv_pattern": 1.0 - linear_cka(posterior.mean, patterns)})
+
+
+def gain_loss_patterns(deviations: Tensor) -> Tensor:
+    """Each sample's pattern of gains and losses, coarse along the genome.
+
+    Parameters
+    ----------
+    deviations : Tensor, (batch, n_bins)
+        Log depth minus the cohort's median profile.
+
+    Returns
+    -------
+    Tensor, (batch, ceil(n_bins / PATTERN_WINDOW))
+        Window means of the soft-thresholded deviations.
+    """
+    beyond = functional.softshrink(deviations, PATTERN_THRESHOLD)
+    padded = functional.pad(beyond, (0, -beyond.shape[1] % PATTERN_WINDOW))
+    return padded.unflatten(1, (-1, PATTERN_WINDOW)).mean(dim=2)
+
+
+def linear_cka(left: Tensor, right: Tensor) -> Tensor:
+    """Linear centred kernel alignment of two sets of features of the same samples.
+
+    Parameters
+    ----------
+    left, right : Tensor, (batch, features)
+        Numbers of features may differ.
+
+    Returns
+    -------
+    Tensor, scalar in [0, 1]
+        1 where distances between samples are proportional in both; 0 where either set is constant.
+
+    References
+    ----------
+    Cortes, Mohri & Rostamizadeh 2012, JMLR 13:795; Kornblith et al. 2019, arXiv:1905.00414.
+    """
+    left = left - left.mean(dim=0)
+    right = right - right.mean(dim=0)
+    left_gram, right_gram = left @ left.T, right @ right.T
+    norm = left_gram.square().sum() * right_gram.square().sum()
+    return (left_gram * right_gram).sum() * torch.rsqrt(norm + 1e-12)
+
+
+class ConvVaeArchitecture(VaeArchitecture):
+    """The registered architecture ``06_conv_vae``."""
+
+    def build_module(self) -> ConvVAE:
+        """A `ConvVAE` with weights drawn from the configured seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(self.config.seed, "initial weights"))
+            return ConvVAE(self.n_bins, self.config.latent_dim)

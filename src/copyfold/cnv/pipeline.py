@@ -1,0 +1,351 @@
+"""The stages of a copy-number run: train, infer, segment, call, evaluate.
+
+Each stage reads what the one before it wrote, so each can be run again by itself. Samples go through in batches
+of fixed size: memory does not grow with the cohort, and the same samples give the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from copyfold.cnv.callers import GeneCaller, plasmid_targets, spread_segments
+from copyfold.cnv.config import CnvConfig
+from copyfold.cnv.coordinates import DEFAULT_CHROMOSOMAL_PANEL, Gene, find_gene_bins, read_gene_table
+from copyfold.cnv.evaluation import summarise_segments
+from copyfold.cnv.evaluation_text import format_evaluation
+from copyfold.cnv.models.architecture import Architecture, FitSession
+from copyfold.cnv.normalise import depth_from_log, log_depth
+from copyfold.cnv.plugins import REGISTRIES
+from copyfold.cnv.segmentation import Segmenter, segment_table
+from copyfold.cnv.store import Store, open_store
+from copyfold.cnv.truth import GroundTruth, read_ground_truth
+from copyfold.core.console import Console
+from copyfold.core.files import atomic_path, create_npy, read_npy, write_json, write_npy, write_text
+from copyfold.core.rundir import RunDirectory
+from copyfold.errors import InputError, RunError
+
+ARTEFACTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "train": ("checkpoint.pth", "last.pth", "training_log.tsv", "sample_ids.npy"),
+        "infer": ("reconstructions.npy", "latents.npy"),
+        "segment": ("segments.parquet",),
+        "call": ("gene_calls.tsv", "plasmid_gene_calls.tsv"),
+        "evaluate": ("evaluation.txt", "metrics.json"),
+    }
+)
+"""Files that each stage writes."""
+BATCH_ROWS = 256
+SMALL_COHORT = 50
+"""Below this many isolates a VAE has no cohort to learn, and ``train`` recommends ``pca_baseline``."""
+
+
+@dataclass(frozen=True)
+class CnvInputs:
+    """Everything a run reads, opened and checked before any work begins.
+
+    Attributes
+    ----------
+    store : Store
+    medians : numpy.ndarray, (n_samples,), float64
+        Median reads per bin of each sample.
+    plasmid_store : Store or None
+    genes, plasmid_genes : tuple of Gene
+    truth : GroundTruth or None
+    """
+
+    store: Store
+    medians: np.ndarray
+    plasmid_store: Store | None
+    genes: tuple[Gene, ...]
+    plasmid_genes: tuple[Gene, ...]
+    truth: GroundTruth | None
+
+    @property
+    def has_depth(self) -> np.ndarray:
+        """Samples whose median bin has a read: (n_samples,), bool. The others train nothing and are called −1."""
+        return self.medians >= 1.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run at work: what to do, on what, where, and whom to tell."""
+
+    config: CnvConfig
+    inputs: CnvInputs
+    run: RunDirectory
+    device: torch.device
+    console: Console
+
+    def module(self, kind: str) -> Any:
+        """The class that the configuration names for `kind`."""
+        return REGISTRIES[kind].resolve(getattr(self.config, kind))
+
+    def batches(self, title: str) -> Iterator[slice]:
+        """Row ranges of the store, with progress."""
+        n_samples = self.inputs.store.n_samples
+        with self.console.progress(title, n_samples) as progress:
+            for first in range(0, n_samples, BATCH_ROWS):
+                stop = min(first + BATCH_ROWS, n_samples)
+                yield slice(first, stop)
+                progress(stop)
+
+
+def load_inputs(config: CnvConfig) -> CnvInputs:
+    """Open and check every input of a run.
+
+    Raises
+    ------
+    InputError
+        The first thing that is wrong, with the way out.
+    """
+    for kind, registry in REGISTRIES.items():
+        registry.resolve(getattr(config, kind))
+    store = open_store(config.store_path)
+    genes = read_gene_table(config.gene_coords_path) if config.gene_coords_path else DEFAULT_CHROMOSOMAL_PANEL
+    for gene in genes:
+        find_gene_bins(gene, store.contigs)
+    plasmid_store = open_store(config.plasmid_store_path) if config.plasmid_store_path else None
+    if plasmid_store is not None and not np.isin(plasmid_store.sample_ids, store.sample_ids).any():
+        raise InputError(
+            f"{plasmid_store.path}: no sample in common with {store.path} (it has {plasmid_store.sample_ids[0]}, …, "
+            f"the other {store.sample_ids[0]}, …); build both stores from the same samples"
+        )
+    plasmid_genes = read_gene_table(config.plasmid_gene_coords_path) if config.plasmid_gene_coords_path else ()
+    truth = None
+    if config.kpsc_gt_path:
+        truth = read_ground_truth(config.kpsc_gt_path, config.kpsc_kleborate_gt_path, config.kpsc_meta_path)
+        if not np.isin(store.sample_ids, truth.table.index.to_numpy(dtype=np.str_)).any():
+            raise InputError(
+                f"{config.kpsc_gt_path}: no sample in common with {store.path} (truth has {truth.table.index[0]}, …, "
+                f"the store {store.sample_ids[0]}, …); the join is on run accession"
+            )
+    medians = store.medians()
+    if (medians >= 1.0).sum() < 2:
+        raise InputError(
+            f"{store.path}: {int((medians >= 1.0).sum())} of {store.n_samples} samples have a median of at least one "
+            "read per bin; a run needs two — check that the counts are those of the chromosome"
+        )
+    return CnvInputs(store, medians, plasmid_store, genes, plasmid_genes, truth)
+
+
+def train(job: Job, *, resume: bool) -> dict[str, Any]:
+    """Fit the architecture to the cohort; writes checkpoint.pth, training_log.tsv and sample_ids.npy."""
+    inputs, run = job.inputs, job.run
+    without_depth = inputs.store.sample_ids[~inputs.has_depth]
+    if without_depth.size:
+        names = ", ".join(without_depth[:5].tolist()) + (", …" if len(without_depth) > 5 else "")
+        job.console.warn(f"{len(without_depth)} samples have no usable depth and are called −1: {names}")
+    if inputs.has_depth.sum() < SMALL_COHORT and job.config.architecture != "pca_baseline":
+        job.console.warn(
+            f"{int(inputs.has_depth.sum())} isolates are too few for {job.config.architecture} to learn a cohort from "
+            f"(fewer than {SMALL_COHORT}); --set architecture=pca_baseline is recommended"
+        )
+    write_npy(run.file("sample_ids.npy"), inputs.store.sample_ids)
+    rows = np.flatnonzero(inputs.has_depth)
+    log_depths = np.empty((len(rows), inputs.store.n_bins), dtype=np.float32)
+    for first in range(0, len(rows), BATCH_ROWS):
+        batch = rows[first : first + BATCH_ROWS]
+        log_depths[first : first + len(batch)] = _model_input(job, batch)
+    session = FitSession(
+        checkpoint=run.file("checkpoint.pth"),
+        last=run.file("last.pth"),
+        log=run.file("training_log.tsv"),
+        device=job.device,
+        resume=resume,
+        console=job.console,
+    )
+    architecture: Architecture = job.module("architecture")(inputs.store.n_bins, job.config)
+    summary = architecture.fit(log_depths, session)
+    return {
+        "n_samples": len(rows),
+        "samples_without_depth": without_depth.tolist(),
+        "best_epoch": summary.best_epoch,
+        "best_loss": summary.best_loss,
+        "epochs_run": summary.epochs_run,
+    }
+
+
+def infer(job: Job) -> dict[str, Any]:
+    """Reconstruct every sample; writes reconstructions.npy (reads per bin) and latents.npy."""
+    store, run = job.inputs.store, job.run
+    architecture: Architecture = job.module("architecture")(store.n_bins, job.config)
+    architecture.load(run.file("checkpoint.pth"), job.device)
+    shape = (store.n_samples, job.config.latent_dim)
+    with (
+        create_npy(run.file("reconstructions.npy"), np.float32, store.counts.shape) as reconstructions,
+        create_npy(run.file("latents.npy"), np.float32, shape) as latents,
+    ):
+        for rows in job.batches("reconstructing, sample"):
+            inferred = architecture.infer(_model_input(job, np.arange(rows.start, rows.stop)))
+            reconstructions[rows] = depth_from_log(inferred.log_depth, _scale(job, rows))
+            latents[rows] = inferred.latents
+    return {}
+
+
+def _scale(job: Job, rows: slice | np.ndarray) -> np.ndarray:
+    """What counts are divided by before the log: the samples' medians, or 1 without ``normalise``."""
+    medians = job.inputs.medians[rows]
+    return medians if job.config.normalise else np.ones_like(medians)
+
+
+def _model_input(job: Job, rows: np.ndarray) -> np.ndarray:
+    return log_depth(job.inputs.store.counts[rows], _scale(job, rows))
+
+
+def segment(job: Job) -> dict[str, Any]:
+    """Segment every sample; writes segments.parquet."""
+    store = job.inputs.store
+    reconstructions = _reconstructions(job)
+    segmenter: Segmenter = job.module("hmm")(job.config)
+    n_segments = 0
+    with atomic_path(job.run.file("segments.parquet")) as partial:
+        writer: pq.ParquetWriter | None = None
+        try:
+            for rows in job.batches("segmenting, sample"):
+                ratios = segmenter.copy_ratios(np.asarray(store.counts[rows]), reconstructions[rows])
+                found = segmenter.segment(ratios, store.contigs)
+                segments = segment_table(store.sample_ids[rows], found, ratios, store.contigs)
+                n_segments += len(segments)
+                table = pa.Table.from_pandas(segments, preserve_index=False)
+                writer = writer or pq.ParquetWriter(partial, table.schema, compression="zstd")
+                writer.write_table(table)
+        finally:
+            if writer is not None:
+                writer.close()
+    return {"n_segments": n_segments}
+
+
+def _reconstructions(job: Job) -> np.ndarray:
+    path = job.run.file("reconstructions.npy")
+    reconstructions = read_npy(path)
+    if reconstructions.shape != job.inputs.store.counts.shape:
+        raise RunError(f"{path}: has shape {reconstructions.shape}, the store {job.inputs.store.counts.shape}; infer again")
+    return reconstructions
+
+
+def read_segments(run: Path) -> pd.DataFrame:
+    """segments.parquet of a run."""
+    path = Path(run) / "segments.parquet"
+    try:
+        return pq.read_table(path).to_pandas()
+    except FileNotFoundError:
+        raise RunError(f"{path}: missing; run `copyfold cnv segment {run}`") from None
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); run `cnv segment` again") from None
+
+
+def call(job: Job) -> dict[str, Any]:
+    """Call every gene; writes gene_calls.tsv and, with a plasmid store, plasmid_gene_calls.tsv."""
+    caller: GeneCaller = job.module("cnv")(job.config)
+    _write_table(job.run.file("gene_calls.tsv"), _chromosomal_calls(job, caller))
+    plasmid = job.run.file("plasmid_gene_calls.tsv")
+    if job.inputs.plasmid_store is None:
+        plasmid.unlink(missing_ok=True)
+    else:
+        _write_table(plasmid, _plasmid_calls(job, caller))
+    return {"genes": [gene.name for gene in job.inputs.genes]}
+
+
+def _chromosomal_calls(job: Job, caller: GeneCaller) -> pd.DataFrame:
+    store = job.inputs.store
+    reconstructions = _reconstructions(job)
+    segmenter: Segmenter = job.module("hmm")(job.config)
+    segments = read_segments(job.run.path)
+    rows_of_sample = dict(segments.groupby("sample_id", sort=False).indices)
+    columns: dict[str, list[np.ndarray]] = {}
+    for rows in job.batches("calling genes, sample"):
+        ids = store.sample_ids[rows]
+        ratio = segmenter.copy_ratios(np.asarray(store.counts[rows]), reconstructions[rows]).ratio
+        mine = segments.iloc[np.concatenate([rows_of_sample.get(name, np.empty(0, int)) for name in ids.tolist()])]
+        cn, confidence = spread_segments(mine, ids, store.contigs)
+        for gene in job.inputs.genes:
+            calls = caller.call_chromosomal(gene, ratio, cn, confidence, store.contigs)
+            usable = job.inputs.has_depth[rows]
+            columns.setdefault(gene.name, []).append(np.where(usable, calls.cn, -1))
+            columns.setdefault(f"crr_{gene.name}", []).append(np.where(usable, calls.ratio, np.nan))
+    table = {"sample_id": store.sample_ids} | {name: np.concatenate(parts) for name, parts in columns.items()}
+    table["median_depth"] = job.inputs.medians
+    return pd.DataFrame(table)
+
+
+def _plasmid_calls(job: Job, caller: GeneCaller) -> pd.DataFrame:
+    store, plasmid_store = job.inputs.store, job.inputs.plasmid_store
+    assert plasmid_store is not None
+    row_of = {name: row for row, name in enumerate(plasmid_store.sample_ids.tolist())}
+    rows = np.array([row_of.get(name, -1) for name in store.sample_ids.tolist()])
+    if (rows < 0).any():
+        absent = store.sample_ids[rows < 0]
+        job.console.warn(f"{len(absent)} samples are not in the plasmid store and are called −1 there: {absent[0]}, …")
+    depth = np.where(rows[:, None] >= 0, plasmid_store.counts[np.maximum(rows, 0)].astype(np.float64), np.nan)
+    names = plasmid_store.genes if plasmid_store.genes is not None else _names_by_place(job)
+    targets, members = plasmid_targets(names, job.inputs.plasmid_genes)
+    table: dict[str, np.ndarray] = {"sample_id": store.sample_ids}
+    for target in targets:
+        summed = depth[:, target.columns].sum(axis=1)
+        calls = caller.call_plasmid(summed, job.inputs.medians, target.absent_threshold)
+        table[target.name], table[f"pcn_{target.name}"] = calls.cn, calls.ratio
+    for member in members:
+        calls = caller.call_plasmid(depth[:, member.columns[0]], job.inputs.medians, member.absent_threshold)
+        table[f"pcn_{member.name}"] = calls.ratio
+    return pd.DataFrame(table)
+
+
+def _names_by_place(job: Job) -> np.ndarray:
+    """Gene of each plasmid column, for a store without genes.npy, from the coordinates table."""
+    contigs = job.inputs.plasmid_store.contigs  # type: ignore[union-attr]
+    place = {(gene.contig, gene.start, gene.end): gene.name for gene in job.inputs.plasmid_genes}
+    columns = zip(contigs.chrom.tolist(), contigs.start.tolist(), contigs.end.tolist(), strict=True)
+    try:
+        return np.array([place[column] for column in columns])
+    except KeyError as error:
+        chrom, start, end = error.args[0]
+        raise InputError(
+            f"{job.config.plasmid_store_path}: has no genes.npy, and plasmid_gene_coords_path names no gene at "
+            f"{chrom}:{start + 1}–{end}; add genes.npy or the gene's line"
+        ) from None
+
+
+def _write_table(path: Path, table: pd.DataFrame) -> None:
+    write_text(path, table.to_csv(sep="\t", index=False, float_format="%.4f", lineterminator="\n"))
+
+
+def read_calls(path: Path) -> pd.DataFrame:
+    """A table of gene calls as `call` writes it."""
+    try:
+        return pd.read_csv(path, sep="\t", dtype={"sample_id": str})
+    except FileNotFoundError:
+        raise RunError(f"{path}: missing; run `copyfold cnv call {Path(path).parent}`") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); run `cnv call` again") from None
+
+
+def evaluate(job: Job) -> dict[str, Any]:
+    """Compare calls with the ground truth; writes evaluation.txt and metrics.json."""
+    run = job.run
+    plasmid = run.file("plasmid_gene_calls.tsv")
+    summary = summarise_segments(read_segments(run.path), job.inputs.store.sample_ids)
+    evaluation = job.module("evaluation")(job.config).evaluate(
+        read_calls(run.file("gene_calls.tsv")),
+        read_calls(plasmid) if job.inputs.plasmid_store is not None else None,
+        job.inputs.truth,
+        summary,
+    )
+    write_text(run.file("evaluation.txt"), format_evaluation(evaluation))
+    write_json(run.file("metrics.json"), evaluation.as_dict())
+    return {}
+
+
+STAGES: Mapping[str, Callable[[Job], dict[str, Any]]] = MappingProxyType(
+    {"infer": infer, "segment": segment, "call": call, "evaluate": evaluate}
+)
+"""The stages behind training, in order."""

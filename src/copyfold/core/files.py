@@ -1,0 +1,172 @@
+"""Files that are never half-written and arrays that never run code.
+
+Every writer here writes beside its target, flushes to disk and renames, so that a reader sees the old file or
+the new one. Every reader refuses pickled objects; the one exception, arrays of strings that other tools saved
+with ``dtype=object``, goes through `copyfold.core.string_pickles`, which builds nothing but strings and integers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from copyfold.core.string_pickles import read_string_records
+from copyfold.errors import InputError, RunError
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a path beside `target` to write to; rename it over `target` when the block ends well.
+
+    Raises
+    ------
+    RunError
+        The folder cannot be written or the disk is full. `target` is then as it was before.
+    """
+    target = Path(target)
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        partial.replace(target)
+    except OSError as error:
+        raise RunError(
+            f"{target}: cannot be written ({error.strerror or error}); "
+            "free some space or choose a folder you may write to"
+        ) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write `text` as UTF-8, atomically."""
+    with atomic_path(target) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically; NaN is not allowed."""
+    write_text(target, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    InputError
+        The file is missing, unreadable or not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error}); restore or delete it") from error
+
+
+def write_npy(target: Path, array: np.ndarray) -> None:
+    """Write `array` as .npy, atomically; object arrays are refused."""
+    with atomic_path(target) as partial, partial.open("wb") as handle:
+        np.save(handle, array, allow_pickle=False)
+
+
+@contextmanager
+def create_npy(target: Path, dtype: np.dtype | type, shape: tuple[int, ...]) -> Iterator[np.memmap]:
+    """Yield a writable memory map that becomes `target` when the block ends well.
+
+    Lets a cohort be written in batches without holding it in memory.
+    """
+    with atomic_path(target) as partial:
+        mapped = npy_format.open_memmap(partial, mode="w+", dtype=np.dtype(dtype), shape=shape)
+        with partial.open("r+b") as handle:  # a full disk must be an error here, not a SIGBUS at the first store
+            os.posix_fallocate(handle.fileno(), 0, os.fstat(handle.fileno()).st_size)
+        yield mapped
+        mapped.flush()
+        del mapped
+
+
+def read_npy(path: Path, *, mmap: bool = True) -> np.ndarray:
+    """Read a .npy array without ever running a pickle.
+
+    Parameters
+    ----------
+    path : Path
+    mmap : bool
+        Map numeric arrays read-only instead of loading them.
+
+    Returns
+    -------
+    numpy.ndarray
+        Numeric and fixed-width arrays as stored. Object arrays of strings, and structured arrays whose object
+        fields hold strings, come back with fixed-width unicode (``<U``) in place of object.
+
+    Raises
+    ------
+    InputError
+        Missing, truncated, not .npy, or an object array that holds anything but strings.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as handle:
+            version = npy_format.read_magic(handle)
+            if version == (1, 0):
+                shape, _, dtype = npy_format.read_array_header_1_0(handle)
+            elif version == (2, 0):
+                shape, _, dtype = npy_format.read_array_header_2_0(handle)
+            else:
+                raise ValueError(f".npy version {version} is not supported")
+            if dtype.hasobject:
+                return _object_array(read_string_records(handle), shape, dtype)
+        if mmap and dtype.itemsize and int(np.prod(shape)):
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; check the path") from None
+    except (OSError, ValueError, EOFError, SyntaxError, TypeError, MemoryError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: not a readable .npy array ({reason}); write it again with numpy.save") from error
+
+
+def _object_array(records: list[Any], shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Array of `shape` from plain records, with ``<U`` fields in place of object fields."""
+    if len(records) != int(np.prod(shape)):
+        raise ValueError(f"{len(records)} elements for shape {shape}")
+    if dtype.names is None:
+        if not all(isinstance(record, str) for record in records):
+            raise ValueError("an object array may hold strings only")
+        return np.array(records, dtype=np.str_).reshape(shape)
+    if not all(isinstance(record, tuple) and len(record) == len(dtype.names) for record in records):
+        raise ValueError("a structured array with object fields must hold one tuple per row")
+    fields: list[tuple[str, Any]] = []
+    for position, name in enumerate(dtype.names):
+        field = dtype[name]
+        if field.hasobject:
+            column = [record[position] for record in records]
+            if not all(isinstance(value, str) for value in column):
+                raise ValueError(f"object field '{name}' may hold strings only")
+            fields.append((name, f"<U{max((len(value) for value in column), default=1) or 1}"))
+        else:
+            fields.append((name, field))
+    return np.array(records, dtype=fields).reshape(shape)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, as ``sha256:<hex>``; a folder's is taken over its files' names and digests."""
+    path = Path(path)
+    if path.is_dir():
+        total = hashlib.sha256()
+        for member in sorted(item for item in path.rglob("*") if item.is_file()):
+            total.update(f"{member.relative_to(path).as_posix()}\0{file_digest(member)}\n".encode())
+        return f"sha256:{total.hexdigest()}"
+    with path.open("rb") as handle:
+        return f"sha256:{hashlib.file_digest(handle, 'sha256').hexdigest()}"

@@ -1,0 +1,201 @@
+"""The folder of one run: who owns it, what was asked, how far it came.
+
+``run.json`` is the run's record (docs/formats/run.md). The lock is the operating system's (``flock`` on
+``.lock``): it ends with the process that holds it, however that ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from copyfold.core.files import read_json, write_json
+from copyfold.errors import RunError
+
+RUN_FORMAT = "copyfold-run/1"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass
+class RunDirectory:
+    """A run folder that this process owns.
+
+    Attributes
+    ----------
+    path : Path
+    record : dict
+        Contents of ``run.json``; `save` writes it.
+    """
+
+    path: Path
+    record: dict[str, Any] = field(default_factory=dict)
+
+    def file(self, name: str) -> Path:
+        """Path of an artefact."""
+        return self.path / name
+
+    def save(self) -> None:
+        """Write ``run.json``."""
+        write_json(self.file("run.json"), self.record)
+
+    def stage_done(self, stage: str) -> bool:
+        """Whether `stage` has been completed."""
+        return bool(self.record["stages"].get(stage, {}).get("status") == "done")
+
+    def start_stage(self, stage: str) -> None:
+        """Record that `stage` runs now; what stands after it is no longer valid."""
+        self.record["stages"][stage] = {"status": "running", "started": _now()}
+        self.record["status"] = "running"
+        self.save()
+
+    def finish_stage(self, stage: str, **facts: Any) -> None:
+        """Record that `stage` is done, with facts about it."""
+        self.record["stages"][stage] |= {"status": "done", "finished": _now(), **facts}
+        self.save()
+
+    def forget_stages(self, stages: list[str]) -> None:
+        """Mark stages as not done, since what they stand on is made anew."""
+        for stage in stages:
+            self.record["stages"].pop(stage, None)
+
+    def finish(self, status: str, reason: str = "") -> None:
+        """Close the record: ``complete``, ``failed`` or ``interrupted``."""
+        self.record |= {"status": status, "finished": _now()}
+        if reason:
+            self.record["reason"] = reason
+        else:
+            self.record.pop("reason", None)
+        self.save()
+
+
+@contextmanager
+def own_run(path: Path) -> Iterator[RunDirectory]:
+    """Take the folder's lock and yield it with the record it holds (empty in a fresh folder).
+
+    Raises
+    ------
+    RunError
+        Another process holds the lock, or the folder cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise RunError(
+            f"{path}: cannot be used as out_dir ({error.strerror or error}); choose a folder you may write to"
+        ) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunError(f"{path}: another copyfold process is working in it; wait for it or stop it") from error
+        run_json = path / "run.json"
+        yield RunDirectory(path, read_run_record(path) if run_json.exists() else {})
+    finally:
+        os.close(handle)
+
+
+def read_run_record(path: Path) -> dict[str, Any]:
+    """Contents of a run folder's ``run.json``.
+
+    Raises
+    ------
+    RunError
+        There is none, or it is of a format this version does not know.
+    """
+    run_json = Path(path) / "run.json"
+    if not run_json.exists():
+        raise RunError(f"{path}: not a copyfold run (no run.json); `copyfold cnv train CONFIG.yaml` makes one")
+    record = read_json(run_json)
+    if not isinstance(record, dict) or record.get("format") != RUN_FORMAT:
+        raise RunError(f"{run_json}: not a run record of format {RUN_FORMAT}")
+    return record
+
+
+def begin_run(
+    run: RunDirectory,
+    config: Mapping[str, Any],
+    *,
+    resume: bool,
+    artefacts: list[str],
+    ignore: frozenset[str],
+    facts: Mapping[str, Any],
+) -> bool:
+    """Decide whether this run starts or continues, and write its record.
+
+    Parameters
+    ----------
+    run : RunDirectory
+    config : mapping
+        Resolved configuration, JSON-ready.
+    resume : bool
+        Continue what the folder holds; on an empty folder this just starts.
+    artefacts : list of str
+        File names that a run writes; any of them without a ``run.json`` means somebody else's results.
+    ignore : frozenset of str
+        Keys that may differ between a run and its continuation.
+    facts : mapping
+        Further entries of the record: versions, inputs, device.
+
+    Returns
+    -------
+    bool
+        True where the run continues.
+
+    Raises
+    ------
+    RunError
+        The folder holds another run, or foreign results.
+    """
+    config = dict(config)
+    if not run.record:
+        foreign = [name for name in artefacts if run.file(name).exists()]
+        if foreign:
+            raise RunError(
+                f"{run.path}: holds {foreign[0]} but no run.json, so it is not ours to write over; "
+                "choose another out_dir"
+            )
+        run.record = {"format": RUN_FORMAT, "config": config, "started": _now(), "stages": {}, **facts}
+        run.record["status"] = "running"
+        run.save()
+        return False
+    earlier = run.record.get("config", {})
+    changed = sorted(
+        key
+        for key in (set(earlier) | set(config)) - ignore
+        if earlier.get(key) != config.get(key)
+    )
+    if changed:
+        key = changed[0]
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise RunError(
+            f"{run.path}: holds another run ({key} was {earlier.get(key)!r}, now {config.get(key)!r}{more}); "
+            "choose another out_dir, or give the same configuration with --resume"
+        )
+    if not resume:
+        raise RunError(
+            f"{run.path}: holds a run already (status: {run.record.get('status')}); "
+            "add --resume to continue it, or choose another out_dir"
+        )
+    old, new = run.record.get("inputs"), facts.get("inputs")
+    if old != new:
+        raise RunError(f"{run.path}: the inputs have changed since this run began; choose another out_dir")
+    run.record |= {"config": config, "status": "running", "resumed": _now(), **facts}
+    run.save()
+    return True
+
+
+def python_facts() -> dict[str, str]:
+    """Interpreter and machine, for the record."""
+    return {"python": platform.python_version(), "platform": platform.platform()}

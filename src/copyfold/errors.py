@@ -1,0 +1,27 @@
+"""Errors that copyfold raises on purpose.
+
+Each message names the value, the rule it broke and the way out; the command line prints it as one line and
+exits with ``exit_code``.
+"""
+
+
+class CopyfoldError(Exception):
+    """Base of every error that a user can mend; never raised for a bug in copyfold itself."""
+
+    exit_code = 2
+
+
+class ConfigError(CopyfoldError):
+    """A configuration key is unknown, missing, of the wrong type or impossible."""
+
+
+class InputError(CopyfoldError):
+    """An input file or array is missing, damaged, inconsistent or of a kind that is not accepted."""
+
+
+class RunError(CopyfoldError):
+    """A run folder cannot be used: locked, held by another run, unwritable, or not far enough along."""
+
+
+class PluginError(CopyfoldError):
+    """A module name does not resolve, or what it names does not fulfil its contract."""
