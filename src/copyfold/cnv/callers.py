@@ -220,8 +220,10 @@ def plasmid_targets(genes: np.ndarray, coordinates: tuple[Gene, ...]) -> tuple[l
     for family, columns in families.items():
         names = [str(genes[column]) for column in columns]
         known = [value for name in names if (value := threshold.get(name)) is not None]
+        least = min(known, default=None)
+        own = threshold.get(family)
         name = names[0] if len(columns) == 1 else family
-        targets.append(PlasmidTarget(name, columns, threshold.get(family) or min(known, default=None)))
+        targets.append(PlasmidTarget(name, columns, least if own is None else own))
         if len(columns) > 1:
             members += [
                 PlasmidTarget(member, [column], threshold.get(member))

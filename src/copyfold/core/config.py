@@ -168,7 +168,7 @@ def _explain(model: type[FlatConfig], item: ErrorDetails) -> str:
     if item["type"] == "missing":
         return f"key '{key}' is missing; {model.model_fields[name].description or 'give it a value'}"
     message = item["msg"].removeprefix("Value error, ")
-    shown = item["input"]
     if not item["loc"]:
         return message
-    return f"key '{name}' = {str(shown) if isinstance(shown, Path) else repr(shown)}: {message[0].lower()}{message[1:]}"
+    shown = str(item["input"]) if isinstance(item["input"], Path) else item["input"]
+    return f"key '{name}' = {shown!r}: {message[0].lower()}{message[1:]}"

@@ -1,0 +1,52 @@
+"""Modules by name."""
+
+import textwrap
+
+import pytest
+
+from copyfold.cnv.plugins import REGISTRIES
+from copyfold.core import registry as registry_module
+from copyfold.core.registry import Registry
+from copyfold.errors import PluginError
+
+
+@pytest.mark.parametrize("kind", list(REGISTRIES))
+def test_every_built_in_resolves(kind):
+    for name in REGISTRIES[kind].built_in:
+        assert callable(REGISTRIES[kind].resolve(name))
+
+
+def test_an_unknown_name_lists_what_there_is():
+    with pytest.raises(PluginError, match=r"'07_gan' is unknown; there is 06_conv_vae, pca_baseline, or your own"):
+        REGISTRIES["architecture"].resolve("07_gan")
+
+
+def test_a_users_module_resolves_from_the_working_folder(tmp_path, monkeypatch):
+    (tmp_path / "my_models_for_test.py").write_text("class Mine: pass\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(__import__("sys").path))
+    assert REGISTRIES["architecture"].resolve("my_models_for_test:Mine").__name__ == "Mine"
+
+
+@pytest.mark.parametrize("name", ["no_such_package_xyz:Thing", "json:Thing"])
+def test_what_cannot_be_imported_says_so(name):
+    with pytest.raises(PluginError, match="cannot be imported"):
+        REGISTRIES["hmm"].resolve(name)
+
+
+def test_an_installed_plugin_resolves_and_cannot_shadow_a_built_in(tmp_path, monkeypatch):
+    info = tmp_path / "plug-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plug\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        textwrap.dedent("""\
+            [copyfold.test_group]
+            mine = json:JSONDecoder
+            taken = json:JSONDecoder
+        """)
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry = Registry("test", "copyfold.test_group", {"taken": "json:JSONEncoder"})
+    assert registry.resolve("mine").__name__ == "JSONDecoder"
+    assert registry.resolve("taken").__name__ == "JSONEncoder"
+    assert registry_module.Registry is Registry
