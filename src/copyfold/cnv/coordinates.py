@@ -55,24 +55,25 @@ def read_gene_table(path: Path) -> tuple[Gene, ...]:
         Names file, line, value and rule: a missing column, a coordinate that is no whole number, an interval that
         ends before it starts, a gene that stands twice, or no gene at all.
     """
-    table = read_table(path, required=("gene", "contig", "start", "end"))
+    table = read_table(path, comment="#")
+    places = [table.position(name) for name in ("gene", "contig", "start", "end")]
+    threshold = table.columns.index("absent_threshold") if "absent_threshold" in table.columns else None
     genes: dict[str, Gene] = {}
-    for line, row in table.rows():
-        where = f"{path}, line {line}"
+    for line, cells in table.rows:
+        where = f"{path}: line {line}"
+        name, contig, first, last = (cells[place] for place in places)
         try:
-            start, end = int(row["start"]), int(row["end"])
+            start, end = int(first), int(last)
         except ValueError:
             raise InputError(
-                f"{where}: start '{row['start']}' and end '{row['end']}' must be whole numbers (1-based inclusive)"
+                f"{where}: start '{first}' and end '{last}' must be whole numbers (1-based inclusive)"
             ) from None
         if start < 1 or end < start:
             raise InputError(f"{where}: {start}–{end} is no interval; 1-based inclusive with 1 ≤ start ≤ end")
-        name = row["gene"]
         if not name or name in genes:
             raise InputError(f"{where}: gene '{name}' is empty or stands twice; each gene needs one name and one line")
-        genes[name] = Gene(name, row["contig"], start - 1, end, _threshold(row.get("absent_threshold", ""), where))
-    if not genes:
-        raise InputError(f"{path}: holds no gene; add one, or leave the key out to use the default panel")
+        absent = None if threshold is None else _threshold(cells[threshold], where)
+        genes[name] = Gene(name, contig, start - 1, end, absent)
     return tuple(genes.values())
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from copyfold.cnv.coordinates import Gene, find_gene_bins, same_contig
 from copyfold.cnv.store import Contigs
-from copyfold.cnv.tables import read_table, read_text
+from copyfold.cnv.tables import read_bytes, read_table
 from copyfold.errors import InputError
 
 GATK_COLUMNS = ("CONTIG", "START", "END", "COUNT")
@@ -47,7 +47,7 @@ def read_gatk_counts(path: Path) -> SampleCounts:
         Names file, line, value and rule.
     """
     path = Path(path)
-    text = read_text(path)
+    text = read_bytes(path).decode("utf-8", errors="replace")
     try:
         table = pd.read_csv(
             io.StringIO(text), sep="\t", comment="@", usecols=list(GATK_COLUMNS), dtype={"CONTIG": str}
@@ -67,16 +67,17 @@ def read_gatk_counts(path: Path) -> SampleCounts:
 
 def _gatk_mistake(path: Path) -> InputError:
     """What is wrong with a table that did not read; the slow way, with the line."""
-    table = read_table(path, required=GATK_COLUMNS, comment="@")
-    for line, row in table.rows():
-        for name in GATK_COLUMNS[1:]:
-            if not row[name].isascii() or not row[name].isdigit() or int(row[name]) > _LARGEST_COUNT:
-                return InputError(f"{path}, line {line}: {name} is '{row[name]}'; it must be a whole number of at least 0")
-        if int(row["START"]) < 1 or int(row["END"]) < int(row["START"]) or not row["CONTIG"]:
-            return InputError(
-                f"{path}, line {line}: {row['CONTIG']}:{row['START']}-{row['END']} is no bin; 1-based inclusive"
-            )
-    return InputError(f"{path}: holds no bins; expected the output of GATK CollectReadCounts --format TSV")
+    table = read_table(path, comment="@")
+    places = [table.position(name) for name in GATK_COLUMNS]
+    for line, cells in table.rows:
+        contig, *numbers = (cells[place] for place in places)
+        for name, text in zip(GATK_COLUMNS[1:], numbers, strict=True):
+            if not (text.isascii() and text.isdigit() and int(text) <= _LARGEST_COUNT):
+                return InputError(f"{path}: line {line}: {name} is '{text}'; it must be a whole number of at least 0")
+        start, end = int(numbers[0]), int(numbers[1])
+        if start < 1 or end < start or not contig:
+            return InputError(f"{path}: line {line}: {contig}:{start}-{end} is no bin; bins are 1-based inclusive")
+    return InputError(f"{path}: not a table of GATK CollectReadCounts --format TSV")
 
 
 READERS = {"gatk": read_gatk_counts}

@@ -1,99 +1,146 @@
-"""Tab-separated tables from elsewhere, read so that a mistake is told with its line."""
+"""Tab-separated tables from elsewhere, streamed, so that a mistake is told with its line and size does not matter."""
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, NamedTuple
 
 from copyfold.errors import InputError
 
+Row = tuple[int, list[str]]
+"""Line number (1-based) and cells, stripped of blanks."""
 
-@dataclass(frozen=True)
-class Table:
-    """A table as text.
+_COLUMNS_SHOWN = 12
+
+
+class Table(NamedTuple):
+    """A table whose rows are read as they are asked for, once.
 
     Attributes
     ----------
     path : Path
-    columns : tuple of str
-    records : tuple of (int, tuple of str)
-        Line number (1-based) and fields of each row.
+    columns : list of str
+    rows : iterator of (int, list of str)
     """
 
     path: Path
-    columns: tuple[str, ...]
-    records: tuple[tuple[int, tuple[str, ...]], ...]
+    columns: list[str]
+    rows: Iterator[Row]
 
-    def rows(self) -> Iterator[tuple[int, dict[str, str]]]:
-        """Line number and fields by column name."""
-        for line, fields in self.records:
-            yield line, dict(zip(self.columns, fields, strict=True))
+    def position(self, name: str, alternative: str = "") -> int:
+        """Place of a column among the cells.
+
+        Raises
+        ------
+        InputError
+            There is no such column; `alternative` is then said beside its name.
+        """
+        if name not in self.columns:
+            raise InputError(
+                f"{self.path}: no column {f'{name} {alternative}'.strip()}; columns are {self.shown_columns()}; "
+                "rename the column or check that the table is tab-separated"
+            )
+        return self.columns.index(name)
+
+    def shown_columns(self) -> str:
+        """The first column names, for a message."""
+        names = ", ".join(f"'{name}'" for name in self.columns[:_COLUMNS_SHOWN])
+        return names if len(self.columns) <= _COLUMNS_SHOWN else f"{names} … ({len(self.columns)} in all)"
 
 
-def read_text(path: Path) -> str:
-    """A text file's contents, unpacked where its name ends in .gz.
+def read_table(path: Path, *, comment: str | None = None) -> Table:
+    """Open a tab-separated table with a header line, gzipped or not.
+
+    Parameters
+    ----------
+    path : Path
+    comment : str, optional
+        Lines that begin with this are passed over.
 
     Raises
     ------
     InputError
-        Missing, unreadable, damaged, or not UTF-8 text.
+        Here or while the rows are read: unreadable, not UTF-8, empty, without rows, a column name twice, or a row
+        of another width than the header.
     """
     path = Path(path)
+    lines = _lines(path, comment)
+    number, columns = next(lines, (0, []))
+    if not any(columns):
+        raise InputError(f"{path}: the file is empty; it must begin with a header line of column names")
+    if repeated := {name for name in columns if columns.count(name) > 1}:
+        raise InputError(
+            f"{path}: line {number}: column '{min(repeated)}' stands twice; column names must be unique"
+        )
+    return Table(path, columns, _rows(path, len(columns), lines))
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's contents, unpacked if they are gzipped.
+
+    Raises
+    ------
+    InputError
+        Missing, unreadable or damaged.
+    """
     try:
-        raw = path.read_bytes()
-        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the path") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start} is not UTF-8 text; save the table as UTF-8") from None
+        with _open(Path(path)) as handle:
+            return handle.read()
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
-    if "\0" in text:
-        raise InputError(f"{path}: holds NUL bytes, so it is not a text table")
-    return text
+        raise _unreadable(path, error) from None
 
 
-def read_table(path: Path, required: tuple[str, ...] = (), *, comment: str = "#") -> Table:
-    """Read a tab-separated table with a header line.
+def _unreadable(path: Path, error: Exception) -> InputError:
+    reason = getattr(error, "strerror", None) or error
+    return InputError(f"{path}: cannot be read ({reason}); check the path and the file")
 
-    Empty lines and lines that start with `comment` are passed over.
 
-    Raises
-    ------
-    InputError
-        Unreadable, empty, a required column missing, a column name twice, or a row of another width.
-    """
-    path = Path(path)
-    columns: tuple[str, ...] | None = None
-    records: list[tuple[int, tuple[str, ...]]] = []
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
+def _rows(path: Path, width: int, lines: Iterator[Row]) -> Iterator[Row]:
+    empty = True
+    for line, cells in lines:
+        if cells == [""]:
+            continue
+        if len(cells) != width:
+            raise InputError(
+                f"{path}: line {line}: {len(cells)} cells where the header has {width}; "
+                "separate cells by one tab each and write unknown values as NA"
+            )
+        empty = False
+        yield line, cells
+    if empty:
+        raise InputError(f"{path}: a header and no rows; the table must hold at least one")
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[IO[bytes]]:
+    """The file's bytes, unpacked if it begins as gzip does."""
+    with path.open("rb") as handle:
+        zipped = handle.read(2) == b"\x1f\x8b"
+        handle.seek(0)
+        if zipped:
+            with gzip.open(handle) as unpacked:
+                yield unpacked  # type: ignore[misc]
+        else:
+            yield handle
+
+
+def _lines(path: Path, comment: str | None) -> Iterator[Row]:
     try:
-        for fields in reader:
-            if not any(field.strip() for field in fields) or fields[0].startswith(comment):
-                continue
-            cleaned = tuple(field.strip().strip('"') for field in fields)
-            if columns is None:
-                columns = cleaned
-            elif len(cleaned) == len(columns):
-                records.append((reader.line_num, cleaned))
-            else:
-                raise InputError(
-                    f"{path}, line {reader.line_num}: {len(cleaned)} fields where the header has {len(columns)}; "
-                    "columns are separated by single tabs"
-                )
-    except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num}: not a tab-separated table ({error})") from None
-    if columns is None:
-        raise InputError(f"{path}: is empty; it needs a header line")
-    if len(set(columns)) != len(columns):
-        repeated = next(name for name in columns if columns.count(name) > 1)
-        raise InputError(f"{path}: column '{repeated}' stands twice in the header")
-    missing = [name for name in required if name not in columns]
-    if missing:
-        raise InputError(f"{path}: column '{missing[0]}' is missing; the header has {', '.join(columns[:8])}")
-    return Table(path, columns, tuple(records))
+        with _open(path) as handle:
+            for line, raw in enumerate(handle, 1):
+                if b"\0" in raw:
+                    raise InputError(
+                        f"{path}: line {line}: holds a NUL byte; save the table as plain UTF-8 text"
+                    )
+                text = raw.decode("utf-8-sig" if line == 1 else "utf-8").rstrip("\r\n")
+                if comment is None or not text.startswith(comment):
+                    yield line, [cell.strip() for cell in text.split("\t")]
+    except UnicodeDecodeError as error:
+        shown = error.object[error.start : error.start + 1].hex()
+        raise InputError(f"{path}: line {line}: byte 0x{shown} is not UTF-8; save the table as UTF-8 text") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise _unreadable(path, error) from None

@@ -12,7 +12,7 @@ copies, usually one on the chromosome and another on a plasmid.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from copyfold.cnv.families import family_of
+from copyfold.cnv.tables import Table, read_table
 from copyfold.errors import InputError
 
 KLEBORATE_GENE = "blaSHV"
@@ -45,10 +46,8 @@ _UNKNOWN_COUNT = {"", "NA"}
 _UNKNOWN_ST = {"", "NA", "-"}
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,6}(\.0+)?")
 _SHV_ALLELE = re.compile(r"(bla)?SHV-[0-9]")
-_COLUMNS_SHOWN = 12
 
 Value = TypeVar("Value")
-Row = tuple[int, list[str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,12 +137,12 @@ def read_ground_truth(
 
 
 def _read_amrfinder(path: Path) -> tuple[list[str], dict[str, tuple[int | None, ...]]]:
-    header, rows = _read_tsv(path)
-    key = _position(path, header, "sample_id")
+    table = read_table(path)
+    header, key = table.columns, table.position("sample_id")
     columns = [position for position, name in enumerate(header) if name not in _NOT_GENES]
     if not columns:
         raise InputError(
-            f"{path}: no gene column; columns are {_shown(header)}; add one column per gene family"
+            f"{path}: no gene column; columns are {table.shown_columns()}; add one column per gene family"
         )
     genes = [family_of(header[position]) for position in columns]
     for position, gene in zip(columns, genes, strict=True):
@@ -156,31 +155,26 @@ def _read_amrfinder(path: Path) -> tuple[list[str], dict[str, tuple[int | None, 
     def values(line: int, fields: list[str]) -> tuple[int | None, ...]:
         return tuple(_count(path, line, header[position], fields[position]) for position in columns)
 
-    return genes, _by_sample(path, rows, key, values)
+    return genes, _by_sample(table, key, values)
 
 
 def _read_kleborate(path: Path) -> dict[str, int | None]:
     """Copies of blaSHV by sample: the column blaSHV, else the SHV entries of Kleborate's columns."""
-    header, rows = _read_tsv(path)
-    key = (
-        header.index("sample_id")
-        if "sample_id" in header
-        else _position(path, header, "strain", "or sample_id")
-    )
+    table = read_table(path)
+    header = table.columns
+    key = table.position("sample_id") if "sample_id" in header else table.position("strain", "or sample_id")
     if KLEBORATE_GENE in header:
         column = header.index(KLEBORATE_GENE)
-        return _by_sample(
-            path, rows, key, lambda line, fields: _count(path, line, KLEBORATE_GENE, fields[column])
-        )
+        return _by_sample(table, key, lambda line, fields: _count(path, line, KLEBORATE_GENE, fields[column]))
     prefix = KLEBORATE_V3_PREFIX if KLEBORATE_V3_PREFIX + KLEBORATE_BLA_COLUMNS[0] in header else ""
     absent = [name for name in KLEBORATE_BLA_COLUMNS if prefix + name not in header]
     if absent:
         raise InputError(
             f"{path}: neither a column {KLEBORATE_GENE} nor Kleborate's (2 or 3) {', '.join(absent)}; "
-            f"columns are {_shown(header)}; give Kleborate's whole output or sample_id, {KLEBORATE_GENE}"
+            f"columns are {table.shown_columns()}; give Kleborate's whole output or sample_id, {KLEBORATE_GENE}"
         )
     columns = [header.index(prefix + name) for name in KLEBORATE_BLA_COLUMNS]
-    return _by_sample(path, rows, key, lambda _, fields: count_shv([fields[column] for column in columns]))
+    return _by_sample(table, key, lambda _, fields: count_shv([fields[column] for column in columns]))
 
 
 def count_shv(cells: Sequence[str]) -> int | None:
@@ -203,69 +197,17 @@ def count_shv(cells: Sequence[str]) -> int | None:
 
 
 def _read_sequence_types(path: Path) -> dict[str, str | None]:
-    header, rows = _read_tsv(path)
-    key, column = _position(path, header, "sample_id"), _position(path, header, "ST")
-    return _by_sample(
-        path, rows, key, lambda _, fields: None if fields[column] in _UNKNOWN_ST else fields[column]
-    )
+    table = read_table(path)
+    key, column = table.position("sample_id"), table.position("ST")
+    return _by_sample(table, key, lambda _, fields: None if fields[column] in _UNKNOWN_ST else fields[column])
 
 
-def _read_tsv(path: Path) -> tuple[list[str], Iterator[Row]]:
-    """Header and rows (line number, cells) of a tab-separated table; rows are read as they are asked for."""
-    lines = _lines(path)
-    _, header = next(lines, (0, []))
-    if not any(header):
-        raise InputError(f"{path}: the file is empty; it must begin with a header line of column names")
-    repeated = {name for name in header if header.count(name) > 1}
-    if repeated:
-        raise InputError(
-            f"{path}: line 1: column '{min(repeated)}' stands twice; column names must be unique"
-        )
-    return header, _rows(path, len(header), lines)
-
-
-def _rows(path: Path, width: int, lines: Iterator[Row]) -> Iterator[Row]:
-    empty = True
-    for line, fields in lines:
-        if fields == [""]:
-            continue
-        if len(fields) != width:
-            raise InputError(
-                f"{path}: line {line}: {len(fields)} cells where the header has {width}; "
-                "separate cells by one tab each and write unknown values as NA"
-            )
-        empty = False
-        yield line, fields
-    if empty:
-        raise InputError(f"{path}: a header and no rows; the table must hold at least one sample")
-
-
-def _lines(path: Path) -> Iterator[Row]:
-    try:
-        with path.open("rb") as handle:
-            for line, raw in enumerate(handle, 1):
-                if b"\0" in raw:
-                    raise InputError(
-                        f"{path}: line {line}: holds a NUL byte; save the table as plain UTF-8 text"
-                    )
-                text = raw.decode("utf-8-sig" if line == 1 else "utf-8").rstrip("\r\n")
-                yield line, [cell.strip() for cell in text.split("\t")]
-    except UnicodeDecodeError as error:
-        shown = error.object[error.start : error.start + 1].hex()
-        raise InputError(
-            f"{path}: line {line}: byte 0x{shown} is not UTF-8; save the table as uncompressed UTF-8 text"
-        ) from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the path") from None
-
-
-def _by_sample(
-    path: Path, rows: Iterator[Row], key: int, value_of: Callable[[int, list[str]], Value]
-) -> dict[str, Value]:
+def _by_sample(table: Table, key: int, value_of: Callable[[int, list[str]], Value]) -> dict[str, Value]:
     """Value of each sample; rows that repeat a sample must agree."""
+    path = table.path
     values: dict[str, Value] = {}
     first_lines: dict[str, int] = {}
-    for line, fields in rows:
+    for line, fields in table.rows:
         sample = fields[key].split(",")[0].strip()
         if not sample:
             raise InputError(
@@ -293,16 +235,6 @@ def _count(path: Path, line: int, column: str, cell: str) -> int | None:
     return int(cell.split(".")[0])
 
 
-def _position(path: Path, header: list[str], name: str, alternative: str = "") -> int:
-    if name not in header:
-        wanted = f"{name} {alternative}".strip()
-        raise InputError(
-            f"{path}: no column {wanted}; columns are {_shown(header)}; "
-            "rename the column or check that the table is tab-separated"
-        )
-    return header.index(name)
-
-
 def _check_shared(
     path: Path, samples: Mapping[str, object], gt_path: Path, truth: Mapping[str, object]
 ) -> None:
@@ -312,7 +244,3 @@ def _check_shared(
             f"'{next(iter(truth))}' there); tables are joined on run accession, in column sample_id of each"
         )
 
-
-def _shown(header: list[str]) -> str:
-    names = ", ".join(f"'{name}'" for name in header[:_COLUMNS_SHOWN])
-    return names if len(header) <= _COLUMNS_SHOWN else f"{names} … ({len(header)} in all)"

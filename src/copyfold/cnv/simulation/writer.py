@@ -1,0 +1,176 @@
+"""Write a simulated cohort: stores, coordinates, ground truth, truth and a ready-to-run configuration.
+
+Files and columns are described in docs/formats/simulation.md. Positions are 1-based inclusive where the
+format is an outside one (coordinates of genes) and 0-based half-open in `truth/events.tsv`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from copyfold.cnv.simulation.cohort import SimulatedCohort
+from copyfold.cnv.simulation.plasmids import FAMILIES, PANEL, plasmid_contigs
+from copyfold.cnv.store import write_store
+from copyfold.core.files import atomic_path, write_text
+from copyfold.errors import RunError
+
+# Columns of the published AMRFinder+ table, in its order; families beyond it follow.
+_PUBLISHED_FAMILIES = ("blaKPC", "blaNDM", "blaCTX-M", "qnrB", "blaOXA-48-like", "aac6-Ib-cr")
+_CONFIG_HEAD = """\
+# Copy-number run on this simulated cohort; paths are relative to this file.
+# Every key that is not given here keeps the documents' value (experiment 32).
+"""
+
+
+def write_cohort(cohort: SimulatedCohort, out: Path) -> Path:
+    """Write everything into the folder `out`, in one piece.
+
+    Parameters
+    ----------
+    cohort : SimulatedCohort
+    out : Path
+        Absent, or an empty folder.
+
+    Raises
+    ------
+    RunError
+        `out` holds something already or cannot be written.
+    """
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(f"{out}: exists already and is not an empty folder; choose another name or delete it")
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        write_store(partial / "chromosome", cohort.counts, cohort.contigs, cohort.sample_ids)
+        if cohort.plasmid_counts is not None:
+            write_store(
+                partial / "plasmid",
+                cohort.plasmid_counts,
+                plasmid_contigs(),
+                cohort.sample_ids,
+                genes=cohort.plasmid_genes,
+                kind="plasmid",
+                unit="depth per bin",
+            )
+            _write_table(partial / "plasmid_gene_coords.tsv", _plasmid_coordinates())
+        _write_table(partial / "gene_coords.tsv", _coordinates(cohort))
+        truth = partial / "truth"
+        _write_table(truth / "amrfinder_gt.tsv", amrfinder_table(cohort))
+        _write_table(truth / "kleborate_gt.tsv", kleborate_table(cohort))
+        _write_table(truth / "metadata.tsv", _metadata(cohort))
+        _write_table(truth / "samples.tsv", cohort.samples)
+        _write_table(truth / "events.tsv", cohort.events)
+        _write_table(truth / "genes.tsv", cohort.genes)
+        write_text(partial / "settings.yaml", _settings_text(cohort))
+        write_text(partial / "config.yaml", _config_text(cohort))
+        if out.exists():
+            out.rmdir()
+        partial.rename(out)
+    except OSError as error:
+        raise RunError(
+            f"{out}: cannot be written ({error.strerror or error}); choose another folder"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return out
+
+
+def amrfinder_table(cohort: SimulatedCohort) -> pd.DataFrame:
+    """Presence (0/1) of each panel gene and plasmid family in the published columns; blaTEM at the end."""
+    table = pd.DataFrame({"sample_id": cohort.sample_ids, "biosample": _accessions(cohort)})
+    for gene in cohort.geometry.panel:
+        table[gene.name] = (assembled_copies(cohort.genes[gene.name].to_numpy()) > 0).astype(np.int64)
+    if cohort.geometry.has_plasmids:
+        others = tuple(family for family in FAMILIES if family not in _PUBLISHED_FAMILIES)
+        for family in _PUBLISHED_FAMILIES + others:
+            table[family] = (cohort.genes[f"pcn_{family}"].to_numpy() > 0).astype(np.int64)
+    return table
+
+
+def kleborate_table(cohort: SimulatedCohort) -> pd.DataFrame:
+    """Number of copies of each panel gene that an ideal assembly would list."""
+    table = pd.DataFrame({"sample_id": cohort.sample_ids})
+    for gene in cohort.geometry.panel:
+        table[gene.name] = assembled_copies(cohort.genes[gene.name].to_numpy())
+    return table
+
+
+def assembled_copies(copies: np.ndarray) -> np.ndarray:
+    """True mean copies as a whole number, halves rounded up: int64."""
+    return np.floor(np.asarray(copies) + 0.5).astype(np.int64)
+
+
+def _accessions(cohort: SimulatedCohort) -> list[str]:
+    return [f"SAM{sample_id}" for sample_id in cohort.sample_ids]
+
+
+def _metadata(cohort: SimulatedCohort) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "sample_id": cohort.sample_ids,
+            "Species": cohort.geometry.species,
+            "ST": cohort.samples["ST"],
+            "sample_accession": _accessions(cohort),
+        }
+    )
+
+
+def _coordinates(cohort: SimulatedCohort) -> pd.DataFrame:
+    rows = [(gene.name, gene.chrom, gene.x0 + 1, gene.x1) for gene in cohort.geometry.panel]
+    return pd.DataFrame(rows, columns=["gene", "contig", "start", "end"])
+
+
+def _plasmid_coordinates() -> pd.DataFrame:
+    table = pd.DataFrame([asdict(gene) for gene in PANEL]).rename(columns={"name": "gene", "x1": "end"})
+    table["start"] = table["x0"] + 1
+    return table[["gene", "contig", "start", "end", "absent_threshold", "family"]]
+
+
+def _settings_text(cohort: SimulatedCohort) -> str:
+    try:
+        copyfold_version = version("copyfold")
+    except PackageNotFoundError:
+        copyfold_version = "unknown"
+    geometry = cohort.geometry
+    content = {
+        "copyfold_version": copyfold_version,
+        "seed": cohort.seed,
+        "n_isolates": cohort.n_samples,
+        "geometry": {
+            "source": geometry.source,
+            "n_bins": len(geometry.contigs),
+            "length_bp": geometry.length,
+        },
+        "settings": cohort.settings.model_dump(mode="json"),
+    }
+    return "# What this cohort was simulated from.\n" + yaml.safe_dump(content, sort_keys=False, width=100)
+
+
+def _config_text(cohort: SimulatedCohort) -> str:
+    keys = {"store_path": "chromosome"}
+    if cohort.geometry.has_plasmids:
+        keys["plasmid_store_path"] = "plasmid"
+    keys |= {
+        "out_dir": "run",
+        "kpsc_gt_path": "truth/amrfinder_gt.tsv",
+        "kpsc_kleborate_gt_path": "truth/kleborate_gt.tsv",
+        "kpsc_meta_path": "truth/metadata.tsv",
+        "gene_coords_path": "gene_coords.tsv",
+    }
+    if cohort.geometry.has_plasmids:
+        keys["plasmid_gene_coords_path"] = "plasmid_gene_coords.tsv"
+    return _CONFIG_HEAD + yaml.safe_dump(keys, sort_keys=False)
+
+
+def _write_table(target: Path, table: pd.DataFrame) -> None:
+    with atomic_path(target) as partial:
+        table.to_csv(partial, sep="\t", index=False, lineterminator="\n", float_format="%.9g")
