@@ -98,9 +98,7 @@ def cpu_model() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--bins", type=int, default=5334)
     parser.add_argument("--peer-samples", type=int, default=40, help="samples that hmmlearn decodes")
@@ -136,9 +134,7 @@ def main() -> None:
         if options.full:
             begin = time.perf_counter()
             peers(options.samples)
-            rows.append(
-                (rows[-1][0], time.perf_counter() - begin, f"measured once, all {options.samples} samples")
-            )
+            rows.append((rows[-1][0], time.perf_counter() - begin, f"measured once, all {options.samples} samples"))
         reference = peers(n_peer)
 
     print(f"date     {datetime.date.today().isoformat()}")

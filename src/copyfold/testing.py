@@ -1,10 +1,10 @@
 """Contract tests for plug-ins: subclass one in your tests, name your class, run pytest.
 
-    from copyfold.testing import ArchitectureContract
-    from my_package import MyArchitecture
+from copyfold.testing import ArchitectureContract
+from my_package import MyArchitecture
 
-    class TestMyArchitecture(ArchitectureContract):
-        implementation = MyArchitecture
+class TestMyArchitecture(ArchitectureContract):
+    implementation = MyArchitecture
 """
 
 from __future__ import annotations

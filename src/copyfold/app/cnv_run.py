@@ -68,7 +68,7 @@ def train_run(config_path: Path, overrides: Sequence[str], *, resume: bool, devi
             job = _job(config, inputs, run, torch_device, console)
             console.say(
                 f"{inputs.store.n_samples} samples × {inputs.store.n_bins} bins, {config.architecture} on {torch_device}"
-                + (", continuing" if continued else "")
+                f"{', continuing' if continued else ''}"
             )
             if not (continued and run.stage_done("train")):
                 _do(job, "train", lambda: train(job, resume=continued))
@@ -101,7 +101,9 @@ def rerun_stage(run_path: Path, stage: str, overrides: Sequence[str], *, device:
         later = order[order.index(stage) + 1 :]
         facts = _facts(config, torch_device)
         if facts["inputs"]["store_path"]["digest"] != run.record["inputs"]["store_path"]["digest"]:
-            raise RunError(f"{config.store_path}: has changed since the run was trained; train again in another out_dir")
+            raise RunError(
+                f"{config.store_path}: has changed since the run was trained; train again in another out_dir"
+            )
         run.record |= {"config": config.model_dump(mode="json"), **facts}
         run.forget_stages(later)
         with _true_status(run):
@@ -120,7 +122,9 @@ def _reconfigured(run: RunDirectory, stage: str, overrides: Sequence[str]) -> Cn
     for override in overrides:
         key = override.partition("=")[0].strip()
         if key in CnvConfig.model_fields and (not key.startswith(allowed) or key.startswith(NOT_CALLERS)):
-            raise ConfigError(f"--set {override}: '{key}' was used before stage {stage}; train again in another out_dir")
+            raise ConfigError(
+                f"--set {override}: '{key}' was used before stage {stage}; train again in another out_dir"
+            )
     return build_config(CnvConfig, override_values(CnvConfig, earlier, overrides), str(run.file("run.json")))
 
 
@@ -168,7 +172,5 @@ def _facts(config: CnvConfig, device: torch.device) -> dict[str, Any]:
         "seed": config.seed,
         "device": str(device),
         "threads": torch.get_num_threads(),
-        "inputs": {
-            key: {"path": str(path), "digest": file_digest(path)} for key, path in config.input_paths().items()
-        },
+        "inputs": {key: {"path": str(path), "digest": file_digest(path)} for key, path in config.input_paths().items()},
     }

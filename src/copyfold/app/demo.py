@@ -36,12 +36,20 @@ def summarise_demo(out: Path) -> str:
         pd.read_csv(out / "truth" / "genes.tsv", sep="\t"), on="sample_id", suffixes=("", "_true")
     )
     metrics = read_json(run / "metrics.json")
-    lines = ["", "Calls against truth", f"{'gene':<16}{'event':<11}{'MCC':>6}{'FNR':>6}{'PPV':>6}{'isolates':>10}"]
+    lines = [
+        "",
+        "Calls against truth",
+        f"{'gene':<16}{'event':<11}{'MCC':>6}{'FNR':>6}{'PPV':>6}{'isolates':>10}",
+    ]
     for row in metrics["overall"]:
         cells = "".join(f"{_shown(row[name]['value']):>6}" for name in ("mcc", "fnr", "ppv"))
         event = "amplified" if row["mode"] == "amp" else "present"
         lines.append(f"{row['gene']:<16}{event:<11}{cells}{row['n_eval']:>10}")
-    lines += ["", "blaSHV, the isolates with most copies", f"{'isolate':<14}{'true':>7}{'CRR':>7}{'called':>8}"]
+    lines += [
+        "",
+        "blaSHV, the isolates with most copies",
+        f"{'isolate':<14}{'true':>7}{'CRR':>7}{'called':>8}",
+    ]
     for _, row in calls.nlargest(8, "blaSHV_true").iterrows():
         lines.append(f"{row['sample_id']:<14}{row['blaSHV_true']:>7.2f}{row['crr_blaSHV']:>7.2f}{row['blaSHV']:>8}")
     lines += ["", f"Gene calls:  {run / 'gene_calls.tsv'}", f"Open this:   {run / 'evaluation.txt'}"]

@@ -9,9 +9,7 @@ from copyfold.core.console import Console
 from copyfold.errors import RunError
 
 
-def simulate_cohort(
-    out: Path, isolates: int, settings: str, table: Path | None, seed: int, console: Console
-) -> None:
+def simulate_cohort(out: Path, isolates: int, settings: str, table: Path | None, seed: int, console: Console) -> None:
     """Simulate a cohort and write it as docs/formats/simulation.md says.
 
     Parameters

@@ -15,7 +15,12 @@ from copyfold.errors import ConfigError, InputError, RunError
 
 
 def build_store(
-    inputs: Sequence[Path], out: Path, tool: str, contig_names: Sequence[str], genes_path: Path | None, console: Console
+    inputs: Sequence[Path],
+    out: Path,
+    tool: str,
+    contig_names: Sequence[str],
+    genes_path: Path | None,
+    console: Console,
 ) -> None:
     """Gather count tables into a chromosome store, or with `genes_path` into a plasmid store.
 
@@ -77,18 +82,29 @@ def _check_same_bins(path: Path, first_path: Path, contigs: Contigs, first: Cont
     if not same.all():
         row = int(np.flatnonzero(~same)[0])
         raise InputError(
-            f"{path}: bin {row + 1} is {contigs.chrom[row]}:{contigs.start[row] + 1}-{contigs.end[row]}, in {first_path} "
-            f"{first.chrom[row]}:{first.start[row] + 1}-{first.end[row]}; count on one reference"
+            f"{path}: bin {row + 1} is {_place(contigs, row)}, in {first_path} {_place(first, row)}; "
+            "count on one reference"
         )
 
 
+def _place(contigs: Contigs, row: int) -> str:
+    return f"{contigs.chrom[row]}:{contigs.start[row] + 1}-{contigs.end[row]}"
+
+
 def _write_plasmid_store(
-    out: Path, counts: np.ndarray, contigs: Contigs, names: np.ndarray, genes: Sequence[Gene], console: Console
+    out: Path,
+    counts: np.ndarray,
+    contigs: Contigs,
+    names: np.ndarray,
+    genes: Sequence[Gene],
+    console: Console,
 ) -> None:
     present = list(dict.fromkeys(contigs.chrom.tolist()))
     kept = [gene for gene in genes if any(same_contig(gene.contig, name) for name in present)]
     if not kept:
-        raise InputError(f"no gene's contig is in the tables, which have {', '.join(present[:8])}; check the coordinates")
+        raise InputError(
+            f"no gene's contig is in the tables, which have {', '.join(present[:8])}; check the coordinates"
+        )
     if left := [gene.name for gene in genes if gene not in kept]:
         console.warn(f"left out, for their contigs are not in the tables: {', '.join(left)}")
     depths = np.stack([gene_depths(counts, gene, contigs) for gene in kept], axis=1)
@@ -118,10 +134,14 @@ def describe_store(path: Path) -> str:
     lines = [
         f"store      {path} ({manifest.get('format', 'no manifest')}, {manifest.get('kind', 'kind not said')})",
         f"samples    {store.n_samples}: {store.sample_ids[0]} … {store.sample_ids[-1]}",
-        f"columns    {store.n_bins} on {len(chroms)} contigs: {', '.join(chroms[:4])}{', …' if len(chroms) > 4 else ''}",
+        f"columns    {store.n_bins} on {len(chroms)} contigs: {_some(chroms)}",
         f"median     {low:.0f} / {middle:.0f} / {high:.0f} per column (10th, 50th, 90th percentile of samples)",
         f"no reads   {int((medians < 1).sum())} samples have a median below one read",
     ]
     if store.genes is not None:
-        lines.append(f"genes      {', '.join(store.genes[:12].tolist())}{', …' if len(store.genes) > 12 else ''}")
+        lines.append(f"genes      {_some(store.genes.tolist())}")
     return "\n".join(lines)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")

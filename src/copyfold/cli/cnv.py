@@ -107,10 +107,13 @@ def simulate(
 @store_app.command("build")
 def store_build(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT…", help="Count tables, or folders that hold them (*.tsv, *.tsv.gz).")
+        list[Path],
+        typer.Argument(metavar="INPUT…", help="Count tables, or folders that hold them (*.tsv, *.tsv.gz)."),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Store to make; must not exist.")],
-    from_: Annotated[str, typer.Option("--from", help="What wrote the tables: `gatk` (CollectReadCounts TSV).")] = "gatk",
+    from_: Annotated[
+        str, typer.Option("--from", help="What wrote the tables: `gatk` (CollectReadCounts TSV).")
+    ] = "gatk",
     contig: Annotated[
         list[str],
         typer.Option(help="Contigs to keep, repeated for more; default: the longest. An alias of a contig will do."),

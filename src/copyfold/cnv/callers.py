@@ -198,7 +198,9 @@ class PlasmidTarget(NamedTuple):
     absent_threshold: float | None
 
 
-def plasmid_targets(genes: np.ndarray, coordinates: tuple[Gene, ...]) -> tuple[list[PlasmidTarget], list[PlasmidTarget]]:
+def plasmid_targets(
+    genes: np.ndarray, coordinates: tuple[Gene, ...]
+) -> tuple[list[PlasmidTarget], list[PlasmidTarget]]:
     """What to call from a plasmid store's columns.
 
     Reads of near-identical alleles map to any of them, so members of one family are summed and called together

@@ -40,7 +40,8 @@ class CnvConfig(FlatConfig):
     kpsc_meta_path: OptionalPath = Field(None, description="sample metadata with the ST of each run (TSV)")
 
     gene_coords_path: OptionalPath = Field(
-        None, description="chromosomal genes: gene, contig, start, end (1-based inclusive); default blaSHV of HS11286"
+        None,
+        description="chromosomal genes: gene, contig, start, end (1-based inclusive); default blaSHV of HS11286",
     )
     plasmid_gene_coords_path: OptionalPath = Field(None, description="plasmid genes, with absent_threshold")
     pcn_absent_threshold: Annotated[float, Field(ge=0.0)] = Field(0.20, description="PCN below which a gene is absent")
@@ -53,7 +54,9 @@ class CnvConfig(FlatConfig):
     weight_decay: Annotated[float, Field(ge=0.0)] = Field(1.0e-5, description="weight decay of AdamW")
     max_beta: Annotated[float, Field(ge=0.0)] = Field(1.0, description="final weight of the KL term")
     warmup_epochs: Annotated[int, Field(ge=0)] = Field(20, description="epochs over which β rises from 0")
-    patience: Annotated[int, Field(ge=0)] = Field(20, description="epochs without improvement before stopping; 0: never")
+    patience: Annotated[int, Field(ge=0)] = Field(
+        20, description="epochs without improvement before stopping; 0: never"
+    )
 
     hmm_n_states: Annotated[int, Field(ge=5, le=12)] = Field(
         6, description="states at copy ratio 0, 0.5, 1, 1.5, 2, 3, 4, …, the first so many"
@@ -81,7 +84,9 @@ class CnvConfig(FlatConfig):
     val_fraction: Annotated[float, Field(ge=0.0, le=0.5)] = Field(0.1, description="share of isolates for validation")
     normalise: bool = Field(True, description="divide counts by the sample's median before the log")
     cnv_pattern_weight: Annotated[float, Field(ge=0.0)] = Field(1.0, description="weight of the CNV-pattern alignment")
-    cnv_pattern_warmup: Annotated[int, Field(ge=0)] = Field(30, description="epochs over which that weight rises from 0")
+    cnv_pattern_warmup: Annotated[int, Field(ge=0)] = Field(
+        30, description="epochs over which that weight rises from 0"
+    )
     hmm_learn_means: bool = Field(False, description="let each sample's HMM move its means (Baum–Welch)")
 
     @field_validator("store_path", "plasmid_store_path")
@@ -92,7 +97,11 @@ class CnvConfig(FlatConfig):
         return path
 
     @field_validator(
-        "kpsc_gt_path", "kpsc_kleborate_gt_path", "kpsc_meta_path", "gene_coords_path", "plasmid_gene_coords_path"
+        "kpsc_gt_path",
+        "kpsc_kleborate_gt_path",
+        "kpsc_meta_path",
+        "gene_coords_path",
+        "plasmid_gene_coords_path",
     )
     @classmethod
     def _file_exists(cls, path: Path | None) -> Path | None:

@@ -250,9 +250,7 @@ class _Judged:
         return score(calls.family, calls.mode, calls.cn[members], self.truth[members], self.why_not)
 
 
-def score(
-    gene: str, mode: Mode, cn: np.ndarray, truth: np.ndarray, why_not: str | None = None
-) -> GeneMetrics:
+def score(gene: str, mode: Mode, cn: np.ndarray, truth: np.ndarray, why_not: str | None = None) -> GeneMetrics:
     """Metrics of one gene.
 
     Parameters
@@ -268,9 +266,7 @@ def score(
         Why this truth cannot be compared with these calls; no sample is evaluated then.
     """
     known, callable_ = ~np.isnan(truth), cn >= 0
-    call_rate = _proportion(
-        int((known & callable_).sum()), int(known.sum()), why_not or "no sample with a truth value"
-    )
+    call_rate = _proportion(int((known & callable_).sum()), int(known.sum()), why_not or "no sample with a truth value")
     evaluated = known & callable_ & (why_not is None)
     event, predicted = truth[evaluated] >= EVENT_FROM[mode], cn[evaluated] >= EVENT_FROM[mode]
     tp, fp = int((event & predicted).sum()), int((~event & predicted).sum())
@@ -281,9 +277,7 @@ def score(
         fnr, recall = (_proportion(part, tp + fn, NO_POSITIVES) for part in (fn, tp))
         ppv = _proportion(tp, tp + fp, NO_PREDICTED_POSITIVES)
     else:
-        mcc = fnr = recall = ppv = Metric(
-            None, reason=why_not or "no sample with both a call and a truth value"
-        )
+        mcc = fnr = recall = ppv = Metric(None, reason=why_not or "no sample with both a call and a truth value")
     return GeneMetrics(gene, mode, mcc, fnr, ppv, ppv, recall, call_rate, n_eval, tp, fp, fn, tn)
 
 
@@ -372,9 +366,7 @@ def summarise_segments(segments: pd.DataFrame, sample_ids: Sequence[str]) -> Seg
         A column is missing, or a segment belongs to a sample outside the cohort.
     """
     if absent := {"sample_id", "x0", "x1", "cn", "confidence"} - set(segments.columns):
-        raise InputError(
-            f"segments: no column {', '.join(sorted(absent))}; columns are {', '.join(segments.columns)}"
-        )
+        raise InputError(f"segments: no column {', '.join(sorted(absent))}; columns are {', '.join(segments.columns)}")
     counts = segments["sample_id"].astype(str).value_counts()
     strangers = sorted(set(counts.index) - set(sample_ids))
     if strangers:

@@ -172,9 +172,7 @@ def _reasons(rows: Iterable[tuple[str, GeneMetrics]]) -> list[str]:
         named = {"MCC": row.mcc, "FNR": row.fnr, "PPV": row.ppv, "call_rate": row.call_rate}
         for name, metric in named.items():
             if metric.reason is not None:
-                by_reason.setdefault((f"{row.gene} ({row.mode})", metric.reason), {}).setdefault(
-                    name, []
-                ).append(group)
+                by_reason.setdefault((f"{row.gene} ({row.mode})", metric.reason), {}).setdefault(name, []).append(group)
     lines: list[str] = []
     for (gene, reason), metrics in by_reason.items():
         by_groups: dict[tuple[str, ...], list[str]] = {}
@@ -187,9 +185,7 @@ def _reasons(rows: Iterable[tuple[str, GeneMetrics]]) -> list[str]:
 
 
 def _paragraph(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(
-        text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
+    return textwrap.wrap(text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _table(

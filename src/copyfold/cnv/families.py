@@ -160,9 +160,7 @@ def calls_by_family(calls: pd.DataFrame, mode: Mode) -> tuple[FamilyCalls, ...]:
     sample_ids = calls["sample_id"].astype(str).to_numpy(dtype=object)
     repeated = calls["sample_id"].astype(str).duplicated()
     if repeated.any():
-        raise InputError(
-            f"{table}: sample '{sample_ids[repeated.to_numpy()][0]}' stands twice; keep one row of it"
-        )
+        raise InputError(f"{table}: sample '{sample_ids[repeated.to_numpy()][0]}' stands twice; keep one row of it")
     columns = set(calls.columns)
     members: dict[str, list[str]] = {}
     for gene in calls.columns:
@@ -209,10 +207,7 @@ def ratio_percentiles(calls: FamilyCalls) -> list[RatioPercentiles]:
 
 def percentiles(values: np.ndarray) -> dict[str, float]:
     """`PERCENTILES` of at least one value, keys ``p10`` to ``p90``."""
-    return {
-        f"p{p}": float(value)
-        for p, value in zip(PERCENTILES, np.percentile(values, PERCENTILES), strict=True)
-    }
+    return {f"p{p}": float(value) for p, value in zip(PERCENTILES, np.percentile(values, PERCENTILES), strict=True)}
 
 
 def _numbers(calls: pd.DataFrame, column: str, sample_ids: np.ndarray, table: str) -> np.ndarray:

@@ -49,9 +49,7 @@ def read_gatk_counts(path: Path) -> SampleCounts:
     path = Path(path)
     text = read_bytes(path).decode("utf-8", errors="replace")
     try:
-        table = pd.read_csv(
-            io.StringIO(text), sep="\t", comment="@", usecols=list(GATK_COLUMNS), dtype={"CONTIG": str}
-        )
+        table = pd.read_csv(io.StringIO(text), sep="\t", comment="@", usecols=list(GATK_COLUMNS), dtype={"CONTIG": str})
         numbers = [table[name].to_numpy() for name in GATK_COLUMNS[1:]]
         if table.empty or any(column.dtype.kind != "i" for column in numbers) or table["CONTIG"].isna().any():
             raise ValueError
@@ -129,4 +127,3 @@ def gene_depths(counts: np.ndarray, gene: Gene, contigs: Contigs) -> np.ndarray:
     bin_size = (contigs.end - contigs.start).max()
     per_base = counts[:, found.bins] / lengths
     return per_base @ found.weights / found.weights.sum() * bin_size
-

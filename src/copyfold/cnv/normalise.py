@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -90,7 +91,7 @@ def impute_masked(values: np.ndarray, masked: np.ndarray, chain_starts: np.ndarr
         A copy.
     """
     imputed = np.array(values, dtype=np.float32)
-    for start, stop in zip(chain_starts[:-1], chain_starts[1:], strict=True):
+    for start, stop in pairwise(chain_starts.tolist()):
         positions = np.arange(start, stop)
         for row in np.flatnonzero(masked[:, start:stop].any(axis=1)):
             hidden = masked[row, start:stop]

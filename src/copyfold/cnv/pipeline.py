@@ -229,7 +229,9 @@ def _reconstructions(job: Job) -> np.ndarray:
     path = job.run.file("reconstructions.npy")
     reconstructions = read_npy(path)
     if reconstructions.shape != job.inputs.store.counts.shape:
-        raise RunError(f"{path}: has shape {reconstructions.shape}, the store {job.inputs.store.counts.shape}; infer again")
+        raise RunError(
+            f"{path}: has shape {reconstructions.shape}, the store {job.inputs.store.counts.shape}; infer again"
+        )
     return reconstructions
 
 

@@ -25,7 +25,9 @@ REGISTRIES: Mapping[str, Registry] = MappingProxyType(
         "hmm": Registry("hmm", "copyfold.hmms", {"02_gaussian_hmm": "copyfold.cnv.segmentation:GaussianSegmenter"}),
         "cnv": Registry("cnv", "copyfold.cnv_callers", {"06_gene_cnv_caller": "copyfold.cnv.callers:GeneCnvCaller"}),
         "evaluation": Registry(
-            "evaluation", "copyfold.evaluations", {"04_kpsc_evaluation": "copyfold.cnv.evaluation:KpscEvaluation"}
+            "evaluation",
+            "copyfold.evaluations",
+            {"04_kpsc_evaluation": "copyfold.cnv.evaluation:KpscEvaluation"},
         ),
     }
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -80,7 +81,7 @@ class GaussianSegmenter:
         confidence = np.zeros(cn.shape, dtype=np.float32)
         for state in range(len(self.means)):
             confidence += np.where(cn_of_state[:, state, None] == cn, decoded.posteriors[:, :, state], 0)
-        for start, stop in zip(chains[:-1], chains[1:], strict=True):
+        for start, stop in pairwise(chains.tolist()):
             unusable = ratios.masked[:, start:stop].all(axis=1)
             cn[unusable, start:stop] = -1
             confidence[unusable, start:stop] = 0.0

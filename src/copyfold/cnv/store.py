@@ -6,7 +6,6 @@ memory opens at once; writing goes through a folder beside the target that is re
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -248,7 +247,7 @@ def write_store(
                 "digests": {name: file_digest(partial / name) for name in files},
             },
         )
-        os.rename(partial, path)
+        partial.rename(path)
     except OSError as error:
         raise RunError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:

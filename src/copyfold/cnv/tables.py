@@ -73,9 +73,7 @@ def read_table(path: Path, *, comment: str | None = None) -> Table:
     if not any(columns):
         raise InputError(f"{path}: the file is empty; it must begin with a header line of column names")
     if repeated := {name for name in columns if columns.count(name) > 1}:
-        raise InputError(
-            f"{path}: line {number}: column '{min(repeated)}' stands twice; column names must be unique"
-        )
+        raise InputError(f"{path}: line {number}: column '{min(repeated)}' stands twice; column names must be unique")
     return Table(path, columns, _rows(path, len(columns), lines))
 
 
@@ -133,9 +131,7 @@ def _lines(path: Path, comment: str | None) -> Iterator[Row]:
         with _open(path) as handle:
             for line, raw in enumerate(handle, 1):
                 if b"\0" in raw:
-                    raise InputError(
-                        f"{path}: line {line}: holds a NUL byte; save the table as plain UTF-8 text"
-                    )
+                    raise InputError(f"{path}: line {line}: holds a NUL byte; save the table as plain UTF-8 text")
                 text = raw.decode("utf-8-sig" if line == 1 else "utf-8").rstrip("\r\n")
                 if comment is None or not text.startswith(comment):
                     yield line, [cell.strip() for cell in text.split("\t")]

@@ -86,9 +86,7 @@ class GroundTruth:
         """
         called = list(sample_ids)
         if not self.table.index.isin(called).any():
-            ours, theirs = (
-                ", ".join(f"'{name}'" for name in some[:3]) for some in (called, self.table.index)
-            )
+            ours, theirs = (", ".join(f"'{name}'" for name in some[:3]) for some in (called, self.table.index))
             raise InputError(
                 f"no called sample is in the ground truth: calls have {ours or 'no sample'}, the truth has "
                 f"{theirs or 'no sample'}; they are joined on run accession, so give the truth a column "
@@ -141,9 +139,7 @@ def _read_amrfinder(path: Path) -> tuple[list[str], dict[str, tuple[int | None, 
     header, key = table.columns, table.position("sample_id")
     columns = [position for position, name in enumerate(header) if name not in _NOT_GENES]
     if not columns:
-        raise InputError(
-            f"{path}: no gene column; columns are {table.shown_columns()}; add one column per gene family"
-        )
+        raise InputError(f"{path}: no gene column; columns are {table.shown_columns()}; add one column per gene family")
     genes = [family_of(header[position]) for position in columns]
     for position, gene in zip(columns, genes, strict=True):
         if genes.count(gene) > 1:
@@ -210,9 +206,7 @@ def _by_sample(table: Table, key: int, value_of: Callable[[int, list[str]], Valu
     for line, fields in table.rows:
         sample = fields[key].split(",")[0].strip()
         if not sample:
-            raise InputError(
-                f"{path}: line {line}: the sample id '{fields[key]}' is empty; give a run accession"
-            )
+            raise InputError(f"{path}: line {line}: the sample id '{fields[key]}' is empty; give a run accession")
         value = value_of(line, fields)
         if sample in values and values[sample] != value:
             raise InputError(
@@ -235,12 +229,9 @@ def _count(path: Path, line: int, column: str, cell: str) -> int | None:
     return int(cell.split(".")[0])
 
 
-def _check_shared(
-    path: Path, samples: Mapping[str, object], gt_path: Path, truth: Mapping[str, object]
-) -> None:
+def _check_shared(path: Path, samples: Mapping[str, object], gt_path: Path, truth: Mapping[str, object]) -> None:
     if not any(sample in truth for sample in samples):
         raise InputError(
             f"{path}: no sample in common with {gt_path} ('{next(iter(samples))}' here, "
             f"'{next(iter(truth))}' there); tables are joined on run accession, in column sample_id of each"
         )
-

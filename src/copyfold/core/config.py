@@ -44,9 +44,7 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = str(key_node.value)
             if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key '{key}' stands twice", key_node.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' stands twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -60,7 +58,7 @@ _Loader.add_implicit_resolver(  # YAML 1.2 floats, which PyYAML (YAML 1.1) reads
 
 def _parse_yaml(text: str, where: str) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 -- _Loader is a SafeLoader
+        return yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
@@ -115,9 +113,7 @@ def load_config(model: type[ConfigT], path: Path, overrides: Sequence[str] = ())
     return build_config(model, override_values(model, values, overrides), str(path))
 
 
-def override_values(
-    model: type[FlatConfig], values: Mapping[str, Any], overrides: Sequence[str]
-) -> dict[str, Any]:
+def override_values(model: type[FlatConfig], values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """`values` with ``key=value`` overrides put in; relative paths are taken from the working folder."""
     path_keys = _path_keys(model)
     resolved = dict(values)

@@ -128,8 +128,10 @@ def read_npy(path: Path, *, mmap: bool = True) -> np.ndarray:
             if dtype.hasobject:
                 return _object_array(read_string_records(handle), shape, dtype)
         if mmap and dtype.itemsize and int(np.prod(shape)):
-            return np.load(path, mmap_mode="r", allow_pickle=False)
-        return np.load(path, allow_pickle=False)
+            mapped: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+            return mapped
+        loaded: np.ndarray = np.load(path, allow_pickle=False)
+        return loaded
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path") from None
     except (OSError, ValueError, EOFError, SyntaxError, TypeError, MemoryError) as error:

@@ -171,11 +171,7 @@ def begin_run(
         run.save()
         return False
     earlier = run.record.get("config", {})
-    changed = sorted(
-        key
-        for key in (set(earlier) | set(config)) - ignore
-        if earlier.get(key) != config.get(key)
-    )
+    changed = sorted(key for key in (set(earlier) | set(config)) - ignore if earlier.get(key) != config.get(key))
     if changed:
         key = changed[0]
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""

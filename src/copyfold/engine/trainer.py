@@ -125,9 +125,7 @@ class Trainer:
         self.settings = settings
         self.weights = dict(weights)
         self.checkpoint, self.last, self.log = checkpoint, last, log
-        self.optimizer = torch.optim.AdamW(
-            module.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
-        )
+        self.optimizer = torch.optim.AdamW(module.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
 
     def fit(
         self,
@@ -204,7 +202,7 @@ class Trainer:
         self.module.train(True)
         sums: dict[str, Tensor] = {}
         largest_norm = torch.zeros((), device=data.device)
-        for batch in order.split(settings.batch_size):
+        for batch in torch.split(order, settings.batch_size):
             terms = self.module.loss(data[batch], noise)
             loss = terms.weighted_total(weights)
             self.optimizer.zero_grad(set_to_none=True)
@@ -227,7 +225,7 @@ class Trainer:
         """Mean of each loss term over `rows`, with the latent at its posterior mean."""
         self.module.train(False)
         sums: dict[str, float] = {}
-        for batch in rows.split(self.settings.batch_size):
+        for batch in torch.split(rows, self.settings.batch_size):
             for name, term in self.module.loss(data[batch], None).named():
                 sums[name] = sums.get(name, 0.0) + float(term) * len(batch)
         return {name: total / len(rows) for name, total in sums.items()}

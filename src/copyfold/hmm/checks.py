@@ -77,8 +77,7 @@ def check_chains(
     offsets = np.asarray(chain_starts)
     if offsets.ndim != 1 or offsets.size < 2 or not np.issubdtype(offsets.dtype, np.integer):
         raise InputError(
-            f"chain_starts is {offsets.dtype} of shape {offsets.shape}: "
-            f"give integer offsets [0, …, {n_positions}]"
+            f"chain_starts is {offsets.dtype} of shape {offsets.shape}: give integer offsets [0, …, {n_positions}]"
         )
     if offsets[0] != 0 or offsets[-1] != n_positions or np.any(np.diff(offsets) < 0):
         raise InputError(
@@ -117,8 +116,7 @@ def check_emissions(
     shape = (n_samples, n_states)
     if state_means.shape not in ((n_states,), shape) or not 1 <= n_states <= MAX_STATES:
         raise InputError(
-            f"means have shape {state_means.shape}: give (K,) or ({n_samples}, K), "
-            f"with K from 1 to {MAX_STATES}"
+            f"means have shape {state_means.shape}: give (K,) or ({n_samples}, K), with K from 1 to {MAX_STATES}"
         )
     if not np.isfinite(state_means).all():
         raise InputError(f"means hold {state_means[~np.isfinite(state_means)][0]}: every mean must be finite")

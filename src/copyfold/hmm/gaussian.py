@@ -105,9 +105,7 @@ def decode_gaussian(
     decoding = empty_decoding(n_samples, n_positions, n_states)
 
     def decode(batch: slice) -> None:
-        kernels.decode_gaussian_batch(
-            select_emissions(emissions, batch), chains, select_decoding(decoding, batch)
-        )
+        kernels.decode_gaussian_batch(select_emissions(emissions, batch), chains, select_decoding(decoding, batch))
 
     run_batches(decode, n_samples, n_threads)
     check_possible(decoding.log_likelihood)
@@ -207,9 +205,7 @@ def fit_means(
     return fitted
 
 
-def posterior_moments(
-    emissions: GaussianEmissions, chains: Chains, n_threads: int | None
-) -> tuple[Floats, Floats]:
+def posterior_moments(emissions: GaussianEmissions, chains: Chains, n_threads: int | None) -> tuple[Floats, Floats]:
     """E-step: return each state's posterior weight and weighted sum of observations, both (n, K)."""
     weight, weighted_sum = np.zeros_like(emissions.means), np.zeros_like(emissions.means)
 
@@ -243,13 +239,9 @@ def empty_decoding(n_samples: int, n_positions: int, n_states: int) -> Decoding:
     )
 
 
-def select_emissions(
-    emissions: GaussianEmissions, samples: slice | npt.NDArray[np.int64]
-) -> GaussianEmissions:
+def select_emissions(emissions: GaussianEmissions, samples: slice | npt.NDArray[np.int64]) -> GaussianEmissions:
     """Return some samples: views for a slice, copies for an array of indices."""
-    return GaussianEmissions(
-        emissions.observations[samples], emissions.means[samples], emissions.variances[samples]
-    )
+    return GaussianEmissions(emissions.observations[samples], emissions.means[samples], emissions.variances[samples])
 
 
 def select_decoding(decoding: Decoding, batch: slice) -> Decoding:

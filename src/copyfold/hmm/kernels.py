@@ -76,9 +76,7 @@ def load_gaussian(
 
 
 @compiled
-def load_log_likelihood(
-    rows: Floats, samples: Samples, start: int, log_emission: Floats, log_offset: Floats
-) -> None:
+def load_log_likelihood(rows: Floats, samples: Samples, start: int, log_emission: Floats, log_offset: Floats) -> None:
     """Do for given log likelihoods ``rows`` (n, T, K) what ``load_gaussian`` does for observations."""
     n_positions, n_states = log_emission.shape[:2]
     for t in range(n_positions):
@@ -328,9 +326,7 @@ def decode_block(
     lane_path = np.empty((n_positions, LANES), np.int8)
     log_likelihood = log_offset.copy()
     path_log_probability = log_offset.copy()
-    most_probable_path(
-        log_emission, chains.log_transition, chains.log_start, work, lane_path, path_log_probability
-    )
+    most_probable_path(log_emission, chains.log_transition, chains.log_start, work, lane_path, path_log_probability)
     smooth(log_emission, chains, work, log_likelihood)
     n_filled = 1 + samples[LANES - 1] - samples[0]
     for lane in range(n_filled):

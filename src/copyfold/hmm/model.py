@@ -14,9 +14,7 @@ class Chains(NamedTuple):
     transition: Floats  # (K, K), row: state left, column: state entered
     log_transition: Floats  # (K, K), log 0 = -inf
     log_start: Floats  # (K,)
-    offsets: npt.NDArray[
-        np.int64
-    ]  # (C + 1,), chain c covers positions offsets[c] to offsets[c + 1], half-open
+    offsets: npt.NDArray[np.int64]  # (C + 1,), chain c covers positions offsets[c] to offsets[c + 1], half-open
     longest: int  # positions of the longest chain
     in_log_space: bool  # which forward–backward recursion is safe, see ``kernels.smooth``
 

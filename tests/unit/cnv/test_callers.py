@@ -8,8 +8,8 @@ import pytest
 
 from copyfold.cnv.callers import GeneCnvCaller, copy_ratio_ratio, plasmid_targets, spread_segments
 from copyfold.cnv.coordinates import Gene
-from copyfold.cnv.segmentation import Segmentation, segment_table
 from copyfold.cnv.normalise import CopyRatios
+from copyfold.cnv.segmentation import Segmentation, segment_table
 from copyfold.cnv.store import Contigs
 from copyfold.errors import InputError
 
@@ -132,7 +132,11 @@ def test_plasmid_copy_number(depth, median, threshold, expected):
 
 def test_members_of_a_family_are_summed_and_others_keep_their_names():
     genes = np.array(["blaKPC-2", "blaNDM-1", "blaNDM-5", "sul1"])
-    table = (Gene("blaKPC-2", "c", 0, 1, 0.3), Gene("blaNDM-1", "c", 0, 1, 0.5), Gene("blaNDM-5", "c", 0, 1, 0.2))
+    table = (
+        Gene("blaKPC-2", "c", 0, 1, 0.3),
+        Gene("blaNDM-1", "c", 0, 1, 0.5),
+        Gene("blaNDM-5", "c", 0, 1, 0.2),
+    )
     targets, members = plasmid_targets(genes, table)
     assert [tuple(target) for target in targets] == [
         ("blaKPC-2", [0], 0.3),

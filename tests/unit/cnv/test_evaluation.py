@@ -33,9 +33,7 @@ def truth_of(
     samples: list[str], sources: dict[str, str] | None = None, lineages: list | None = None, **counts: list
 ) -> GroundTruth:
     index = pd.Index(samples, name="sample_id")
-    table = pd.DataFrame(
-        {gene: pd.array(values, dtype="Int64") for gene, values in counts.items()}, index=index
-    )
+    table = pd.DataFrame({gene: pd.array(values, dtype="Int64") for gene, values in counts.items()}, index=index)
     types = pd.Series(lineages if lineages else [None] * len(samples), index=index, dtype="string")
     return GroundTruth(table, sources or dict.fromkeys(counts, "kleborate"), types)
 
@@ -188,9 +186,7 @@ def test_amrfinder_counts_above_one_can_judge_amplification() -> None:
 
 def test_amrfinder_presence_judges_plasmid_genes() -> None:
     truth = truth_of(["R0", "R1"], {"blaSHV": "amrfinder"}, blaSHV=[1, 0])
-    result = evaluate(
-        calls_of(["R0", "R1"], blaSHV=[1, 1]), calls_of(["R0", "R1"], "pcn", blaSHV=[1, 0]), truth
-    )
+    result = evaluate(calls_of(["R0", "R1"], blaSHV=[1, 1]), calls_of(["R0", "R1"], "pcn", blaSHV=[1, 0]), truth)
     assert [(row.mode, row.mcc.value) for row in result.overall] == [("amp", None), ("presence", 1.0)]
 
 
@@ -380,9 +376,7 @@ def test_real_truth_and_lineages_with_calls_that_agree() -> None:
     truth = read_ground_truth(gt, None, meta)
     samples = list(truth.table.index)
     alleles = {"blaKPC": "blaKPC-2", "blaOXA-48-like": "blaOXA-181", "qnrB": "qnrB1"}
-    plasmids = calls_of(
-        samples, "pcn", **{name: truth.table[gene].tolist() for gene, name in alleles.items()}
-    )
+    plasmids = calls_of(samples, "pcn", **{name: truth.table[gene].tolist() for gene, name in alleles.items()})
     result = evaluate(calls_of(samples, blaSHV=[1] * 149), plasmids, truth)
     assert [row.mcc.value for row in result.overall[1:]] == [1.0, 1.0, 1.0]
     assert "AMRFinder+" in result.overall[0].mcc.reason

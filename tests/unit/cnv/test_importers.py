@@ -15,7 +15,10 @@ from copyfold.errors import ConfigError, InputError, RunError
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "cnv"
 HEADER = "@HD\tVN:1.6\n@SQ\tSN:chr\tLN:2500\n@SQ\tSN:plas\tLN:1500\n"
-ROWS = "CONTIG\tSTART\tEND\tCOUNT\nchr\t1\t1000\t100\nchr\t1001\t2000\t120\nchr\t2001\t2500\t60\nplas\t1\t1000\t40\nplas\t1001\t1500\t10\n"
+ROWS = (
+    "CONTIG\tSTART\tEND\tCOUNT\nchr\t1\t1000\t100\nchr\t1001\t2000\t120\nchr\t2001\t2500\t60\n"
+    "plas\t1\t1000\t40\nplas\t1001\t1500\t10\n"
+)
 
 
 def write(path, text=HEADER + ROWS):

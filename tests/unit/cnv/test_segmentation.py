@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from copyfold.cnv.normalise import CopyRatios
-from copyfold.cnv.segmentation import LEAST_SD, GaussianSegmenter, Segmentation, neighbour_variance, segment_table
+from copyfold.cnv.segmentation import (
+    LEAST_SD,
+    GaussianSegmenter,
+    Segmentation,
+    neighbour_variance,
+    segment_table,
+)
 from copyfold.cnv.store import Contigs
 from copyfold.testing import small_config
 

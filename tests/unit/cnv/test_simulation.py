@@ -102,7 +102,7 @@ def test_true_copies_equal_counting_every_base_of_a_tiny_genome() -> None:
     oracle = np.stack([per_base[:, a:b].mean(axis=1) for a, b in bins], axis=1)
     np.testing.assert_allclose(true_copies(cohort), oracle, rtol=1e-5, atol=1e-6)
     gene = geometry.panel[0]
-    np.testing.assert_allclose(cohort.genes["blaSHV"], per_base[:, gene.x0 : gene.x1].mean(axis=1), rtol=1e-9)
+    np.testing.assert_allclose(cohort.genes["blaSHV"], per_base[:, gene.start : gene.end].mean(axis=1), rtol=1e-9)
     fractional = (oracle != np.rint(oracle)).mean()
     assert 0.01 < fractional < 0.6
 
@@ -208,7 +208,7 @@ def test_default_geometry_is_hs11286_sized() -> None:
     assert geometry.length == 5_333_942
     assert geometry.contigs.end[-1] - geometry.contigs.start[-1] == 942
     gene = geometry.panel[0]
-    assert (gene.x0 + 1, gene.x1) == (2_549_403, 2_550_263)
+    assert (gene.start + 1, gene.end) == (2_549_403, 2_550_263)
     assert abs((geometry.mappability < 0.5).sum() - 67) <= 2
     assert (geometry.mappability == 0).sum() == 11
     assert (geometry.mappability[2544:2556] == 1).all()
@@ -293,9 +293,7 @@ def test_contamination_leaves_reads_in_absent_regions() -> None:
 def test_expected_mean_of_an_isolate_is_what_its_counts_average_to() -> None:
     background = cohort_background(preset("hard"), hs11286_geometry(200), 5)
     isolate, rng = draw_isolate(background, 3)
-    draws = np.mean(
-        [negative_binomial(rng, isolate.mean, isolate.traits.dispersion) for _ in range(2000)], axis=0
-    )
+    draws = np.mean([negative_binomial(rng, isolate.mean, isolate.traits.dispersion) for _ in range(2000)], axis=0)
     error = np.sqrt((isolate.mean + isolate.traits.dispersion * isolate.mean**2) / 2000)
     assert (np.abs(draws - isolate.mean) <= 5 * error + 1e-12).all()
 

@@ -40,7 +40,7 @@ def test_measurements_are_recovered_in_spite_of_copy_changes(tmp_path: Path, nam
     assert geometry.measured.log2_ori_ter == pytest.approx(0.5, abs=0.04)
     assert abs(int(geometry.replication.argmax()) - 800) < 60
     assert [gene.name for gene in geometry.panel] == ["geneA", "geneB", "geneC"]
-    assert [gene.x0 for gene in geometry.panel] == [750_000, 1_500_000, 2_250_000]
+    assert [gene.start for gene in geometry.panel] == [750_000, 1_500_000, 2_250_000]
 
 
 def test_cohort_has_the_tables_depth_but_not_its_copy_changes(tmp_path: Path) -> None:
@@ -77,10 +77,10 @@ def test_several_contigs_of_unequal_bins(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "holds no table"),
-        ("contig\tstart0\tend0\tdepth\nc\t0\t100\t3\n", "line 1: columns are contig"),
-        ("CONTIG\tSTART\tEND\tCOUNT\n", "no bins"),
-        ("@HD\nCONTIG\tSTART\tEND\tCOUNT\nc\t1\t100\n", "line 3: 3 columns"),
+        ("", "the file is empty"),
+        ("contig\tstart0\tend0\tdepth\nc\t0\t100\t3\n", "columns are contig, start0"),
+        ("CONTIG\tSTART\tEND\tCOUNT\n", "a header and no rows"),
+        ("@HD\nCONTIG\tSTART\tEND\tCOUNT\nc\t1\t100\n", "line 3: 3 cells where the header has 4"),
         ("CONTIG\tSTART\tEND\tCOUNT\nc\t1\t1e2\t3\n", "line 2: '1 1e2 3'"),
         ("CONTIG\tSTART\tEND\tCOUNT\nc\t0\t100\t3\n", "line 2: bin 0–100"),
         ("CONTIG\tSTART\tEND\tCOUNT\nc\t1\t100\t-3\n", "line 2: value is -3"),
@@ -98,7 +98,7 @@ def test_bad_tables_are_named_with_their_line(tmp_path: Path, text: str, message
 
 
 def test_missing_damaged_small_and_relative_tables(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="No such file"):
         like(tmp_path / "none.tsv")
     damaged = tmp_path / "damaged.tsv.gz"
     damaged.write_bytes(gzip.compress(b"CONTIG\tSTART\tEND\tCOUNT\n" * 100)[:20])

@@ -80,9 +80,7 @@ def test_truth_tables_and_coordinates(cohort: SimulatedCohort, folder: Path) -> 
     np.testing.assert_allclose(events["copies"], cohort.events["copies"], rtol=1e-8)
     assert len(read(folder / "truth/samples.tsv")) == 40
     gene = cohort.geometry.panel[0]
-    assert read(folder / "gene_coords.tsv").to_numpy().tolist() == [
-        ["blaSHV", "NC_016845.1", gene.x0 + 1, gene.x1]
-    ]
+    assert read(folder / "gene_coords.tsv").to_numpy().tolist() == [["blaSHV", "NC_016845.1", gene.start + 1, gene.end]]
     plasmid = read(folder / "plasmid_gene_coords.tsv")
     assert plasmid.columns.tolist() == ["gene", "contig", "start", "end", "absent_threshold", "family"]
     assert plasmid.iloc[0].tolist() == ["blaKPC-2", "NC_016846.1", 20557, 21435, 0.2, "blaKPC"]

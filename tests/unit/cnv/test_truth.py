@@ -133,9 +133,7 @@ def test_count_shv(cells: list[str], n: int | None) -> None:
 
 
 def test_sequence_types_follow_the_table(tmp_path: Path) -> None:
-    meta = (
-        "sample_id\tSpecies\tST\tsample_accession\nR2,R8\tKp\tST258\tB2\nR1\tKp\tNA\tB1\nR4\tKp\tST11\tB4\n"
-    )
+    meta = "sample_id\tSpecies\tST\tsample_accession\nR2,R8\tKp\tST258\tB2\nR1\tKp\tNA\tB1\nR4\tKp\tST11\tB4\n"
     truth = read_ground_truth(write(tmp_path, "gt.tsv", GT), None, write(tmp_path, "meta.tsv", meta))
     assert truth.lineages.dropna().to_dict() == {"R2": "ST258"}
     assert truth.lineages.index.tolist() == ["R1", "R2", "R3"]

@@ -6,16 +6,30 @@ import pickle
 import numpy as np
 import pytest
 
-from copyfold.core.files import atomic_path, create_npy, file_digest, read_json, read_npy, write_json, write_npy, write_text
+from copyfold.core.files import (
+    atomic_path,
+    create_npy,
+    file_digest,
+    read_json,
+    read_npy,
+    write_json,
+    write_npy,
+    write_text,
+)
 from copyfold.errors import InputError, RunError
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path):
     target = tmp_path / "table.tsv"
     write_text(target, "old")
-    with pytest.raises(ZeroDivisionError), atomic_path(target) as partial:
-        partial.write_text("half of the new")
-        1 / 0
+
+    def fail_halfway():
+        with atomic_path(target) as partial:
+            partial.write_text("half of the new")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_halfway()
     assert target.read_text() == "old"
     assert [item.name for item in tmp_path.iterdir()] == ["table.tsv"]
 
@@ -91,7 +105,9 @@ def test_other_objects_are_refused(tmp_path, element):
         read_npy(tmp_path / "ids.npy")
 
 
-@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"not an array at all", b"\x93NUMPY\x01\x00\x10\x00{'descr': '<u4'}"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x93NUMPY", b"not an array at all", b"\x93NUMPY\x01\x00\x10\x00{'descr': '<u4'}"]
+)
 def test_damaged_files_are_one_error(tmp_path, content):
     (tmp_path / "a.npy").write_bytes(content)
     with pytest.raises(InputError, match=r"a\.npy"):

@@ -147,7 +147,7 @@ def test_the_same_seed_gives_the_same_bits(tmp_path):
     assert same_weights(first.module, second.module)
 
 
-class _Stop(Exception):
+class _StopError(Exception):
     pass
 
 
@@ -158,9 +158,9 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path, stop_after):
 
     def stop(done, row):
         if done == stop_after:
-            raise _Stop
+            raise _StopError
 
-    with pytest.raises(_Stop):
+    with pytest.raises(_StopError):
         make_trainer(tmp_path / "cut").fit(DATA, TRAIN, VALIDATION, on_epoch=stop)
     torch.rand(5)
     resumed = make_trainer(tmp_path / "cut")

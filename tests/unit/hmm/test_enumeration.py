@@ -64,9 +64,7 @@ def enumerate_chain(emission: np.ndarray, transition: np.ndarray, start: np.ndar
     scores = scores + log_transition[paths[:, :-1], paths[:, 1:]].sum(axis=1)
     log_likelihood = logsumexp(scores)
     weights = np.exp(scores - log_likelihood)
-    posteriors = np.array(
-        [[weights[paths[:, t] == k].sum() for k in range(n_states)] for t in range(n_positions)]
-    )
+    posteriors = np.array([[weights[paths[:, t] == k].sum() for k in range(n_states)] for t in range(n_positions)])
     return log_likelihood, posteriors, paths[scores.argmax()], scores.max()
 
 

@@ -99,9 +99,7 @@ def test_chains_do_not_touch():
     joint = decode(observations, [0, 0, 40, 40, 41, 90])
     parts = [decode(observations[:, lo:hi]) for lo, hi in [(0, 40), (40, 41), (41, 90)]]
     np.testing.assert_array_equal(joint.path, np.concatenate([part.path for part in parts], axis=1))
-    np.testing.assert_array_equal(
-        joint.posteriors, np.concatenate([part.posteriors for part in parts], axis=1)
-    )
+    np.testing.assert_array_equal(joint.posteriors, np.concatenate([part.posteriors for part in parts], axis=1))
     np.testing.assert_allclose(joint.log_likelihood, sum(part.log_likelihood for part in parts), rtol=1e-13)
 
 
@@ -148,9 +146,7 @@ def test_fit_means_without_evidence_keeps_the_means():
 def test_fit_means_keeps_the_order_of_states():
     # The first state's variance is so wide that it claims the positions far above the second state's mean.
     observations = np.array([[1.0, 1.01, 0.99, 1.0, 3.0, 3.1, 2.9, 3.0] * 20])
-    fitted = fit_means(
-        observations, [0.9, 1.0], [[4.0, 0.001]], transition_matrix(2, 0.5), [0.5, 0.5], [0, 160]
-    )
+    fitted = fit_means(observations, [0.9, 1.0], [[4.0, 0.001]], transition_matrix(2, 0.5), [0.5, 0.5], [0, 160])
     assert fitted[0, 0] <= fitted[0, 1]
     assert fitted[0, 0] > 1.0
 
@@ -158,9 +154,7 @@ def test_fit_means_keeps_the_order_of_states():
 def test_fit_means_of_a_sample_does_not_depend_on_the_batch():
     observations = copy_ratios(12, 200) + np.linspace(0, 0.2, 12)[:, np.newaxis]
     together = fit_means(observations, MEANS, np.full(12, 0.01), TRANSITION, START, [0, 200])
-    alone = [
-        fit_means(row[np.newaxis], MEANS, [0.01], TRANSITION, START, [0, 200])[0] for row in observations
-    ]
+    alone = [fit_means(row[np.newaxis], MEANS, [0.01], TRANSITION, START, [0, 200])[0] for row in observations]
     np.testing.assert_array_equal(together, alone)
 
 

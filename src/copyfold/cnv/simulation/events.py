@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from copyfold.cnv.simulation.geometry import Gene, Geometry
+from copyfold.cnv.coordinates import Gene
+from copyfold.cnv.simulation.geometry import Geometry
 from copyfold.cnv.simulation.settings import Events as EventSettings
 from copyfold.cnv.simulation.settings import Gene as GeneSettings
 
@@ -61,9 +62,7 @@ def joined(first: EventList, second: EventList) -> EventList:
     )
 
 
-def mean_copies(
-    start: np.ndarray, end: np.ndarray, x0: np.ndarray, x1: np.ndarray, copies: np.ndarray
-) -> np.ndarray:
+def mean_copies(start: np.ndarray, end: np.ndarray, x0: np.ndarray, x1: np.ndarray, copies: np.ndarray) -> np.ndarray:
     """Mean copies over each interval, every base pair counted alike; exact.
 
     The product of the events is constant between their ends, so its integral is linear there and one
@@ -132,7 +131,7 @@ def random_interval(
 
 def gene_interval(geometry: Geometry, gene: Gene) -> tuple[int, int]:
     """A panel gene's interval with the contigs laid end to end, 0-based half-open."""
-    x0, x1 = geometry.linear([gene.chrom, gene.chrom], np.array([gene.x0, gene.x1]))
+    x0, x1 = geometry.linear([gene.contig, gene.contig], np.array([gene.start, gene.end]))
     return int(x0), int(x1)
 
 
@@ -174,12 +173,10 @@ def _gene_event(
     return []
 
 
-def _around(
-    rng: np.random.Generator, geometry: Geometry, gene: Gene, bounds: tuple[float, float]
-) -> tuple[int, int]:
+def _around(rng: np.random.Generator, geometry: Geometry, gene: Gene, bounds: tuple[float, float]) -> tuple[int, int]:
     """An interval of log-uniform length that holds the whole gene, anywhere around it, within its contig."""
     gene_x0, gene_x1 = gene_interval(geometry, gene)
-    contig = int(np.flatnonzero(geometry.contig_names == gene.chrom)[0])
+    contig = int(np.flatnonzero(geometry.contig_names == gene.contig)[0])
     lowest = int(geometry.contig_offsets[contig])
     contig_length = int(geometry.contig_lengths[contig])
     length = min(round(log_uniform(rng, bounds)), contig_length // 4)

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from scipy.signal import lfilter
 
+from copyfold.cnv.coordinates import Gene
 from copyfold.cnv.store import Contigs
 from copyfold.errors import ConfigError
 
@@ -33,16 +34,6 @@ GC_CENTRE = 0.583
 _LOW_SHARE, _ZERO_SHARE = 67 / 5_334, 11 / 5_334
 _DIM_SHARE, _PALE_SHARE = 29 / 5_334, 120 / 5_334
 _PANEL_CLEARANCE_BINS = 5
-
-
-@dataclass(frozen=True)
-class Gene:
-    """A gene of the chromosomal panel: contig and 0-based half-open interval in bp."""
-
-    name: str
-    chrom: str
-    x0: int
-    x1: int
 
 
 @dataclass(frozen=True)
@@ -153,18 +144,14 @@ def hs11286_geometry(n_bins: int = HS11286_BINS, bin_size: int = 1_000) -> Geome
         The chromosome would be too short to hold the gene and its flanks.
     """
     if n_bins * bin_size < 20_000 or n_bins < 20:
-        raise ConfigError(
-            f"{n_bins} bins of {bin_size} bp are too few; simulate at least 20 bins and 20,000 bp"
-        )
+        raise ConfigError(f"{n_bins} bins of {bin_size} bp are too few; simulate at least 20 bins and 20,000 bp")
     start = np.arange(n_bins, dtype=np.int64) * bin_size
     length = n_bins * bin_size - round(0.058 * bin_size)
     end = np.minimum(start + bin_size, length)
     gene_start = round(_SHV_START * length / HS11286_LENGTH)
     gene = Gene("blaSHV", HS11286_CONTIG, gene_start, gene_start + _SHV_LENGTH)
     contigs = Contigs(np.full(n_bins, HS11286_CONTIG), start, end)
-    replication = replication_profile(
-        (start + end) / 2, length, _ORIGIN_SHARE * length, _TERMINUS_SHARE * length
-    )
+    replication = replication_profile((start + end) / 2, length, _ORIGIN_SHARE * length, _TERMINUS_SHARE * length)
     return build_geometry(
         source="HS11286-like chromosome",
         species="Klebsiella pneumoniae",
@@ -192,7 +179,7 @@ def build_geometry(
     clear = np.zeros(n_bins, dtype=bool)
     for gene in panel:
         inside = np.flatnonzero(
-            (contigs.chrom == gene.chrom) & (contigs.end > gene.x0) & (contigs.start < gene.x1)
+            (contigs.chrom == gene.contig) & (contigs.end > gene.start) & (contigs.start < gene.end)
         )
         first, last = inside[0] - _PANEL_CLEARANCE_BINS, inside[-1] + _PANEL_CLEARANCE_BINS
         clear[max(0, first) : last + 1] = True

@@ -218,9 +218,7 @@ def draw_traits(rng: np.random.Generator, background: Background, lineage: Linea
     other_batch = int(rng.integers(settings.batches.count))
     batch = other_batch if elsewhere else lineage.home_batch
     depth = settings.depth.median * np.exp(settings.depth.log_sd * rng.standard_normal())
-    dispersion = settings.noise.dispersion_median * np.exp(
-        settings.noise.dispersion_log_sd * rng.standard_normal()
-    )
+    dispersion = settings.noise.dispersion_median * np.exp(settings.noise.dispersion_log_sd * rng.standard_normal())
     log2_ori_ter = rng.uniform(*bias.log2_ori_ter)
     gc_slope = background.batch_gc_slope[batch] + bias.gc_slope_sd * rng.standard_normal()
     gc_curvature = bias.gc_curvature_mean + bias.gc_curvature_sd * rng.standard_normal()

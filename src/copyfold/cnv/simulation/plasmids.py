@@ -98,14 +98,10 @@ def check_families(settings: Plasmids) -> None:
     """
     for family in FAMILIES:
         if family not in settings.families:
-            raise ConfigError(
-                f"plasmids.families.{family} is missing; every family of the panel needs its numbers"
-            )
+            raise ConfigError(f"plasmids.families.{family} is missing; every family of the panel needs its numbers")
     for family, numbers in settings.families.items():
         if family not in FAMILIES:
-            raise ConfigError(
-                f"plasmids.families.{family} is not in the panel; its families are {', '.join(FAMILIES)}"
-            )
+            raise ConfigError(f"plasmids.families.{family} is not in the panel; its families are {', '.join(FAMILIES)}")
         members = [gene.name for gene in PANEL if gene.family == family]
         if not numbers.alleles or not set(numbers.alleles) <= set(members):
             raise ConfigError(
@@ -114,9 +110,7 @@ def check_families(settings: Plasmids) -> None:
             )
 
 
-def draw_carriage(
-    rng: np.random.Generator, settings: Plasmids, rates: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def draw_carriage(rng: np.random.Generator, settings: Plasmids, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which alleles an isolate carries and at what copy number.
 
     Parameters

@@ -6,15 +6,15 @@ which may be real copy changes; a cohort that repeated them would teach a caller
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from copyfold.cnv.simulation.geometry import Gene, Geometry, Measured, build_geometry, replication_profile
+from copyfold.cnv.coordinates import Gene
+from copyfold.cnv.simulation.geometry import Geometry, Measured, build_geometry, replication_profile
 from copyfold.cnv.store import Contigs
+from copyfold.cnv.tables import read_table
 from copyfold.errors import InputError
 
 _HEADER = ("CONTIG", "START", "END")
@@ -83,9 +83,7 @@ def like(path: Path) -> Geometry:
     for first, last, length in zip(breaks[:-1], breaks[1:], lengths, strict=True):
         if length >= lengths[longest] / 2:
             start = origin * length / lengths[longest]
-            replication[first:last] = replication_profile(
-                middle[first:last], length, start, start + length / 2
-            )
+            replication[first:last] = replication_profile(middle[first:last], length, start, start + length / 2)
     trend = median * np.exp2(log2_ori_ter * replication)
     chrom = str(contigs.chrom[breaks[longest]])
     panel = tuple(
@@ -93,13 +91,10 @@ def like(path: Path) -> Geometry:
         for name, share in (("geneA", 0.25), ("geneB", 0.5), ("geneC", 0.75))
     )
     covered = [
-        ((contigs.chrom == chrom) & (contigs.start < gene.x1) & (contigs.end > gene.x0)).any()
-        for gene in panel
+        ((contigs.chrom == chrom) & (contigs.start < gene.end) & (contigs.end > gene.start)).any() for gene in panel
     ]
     if not all(covered):
-        raise InputError(
-            f"{path}: no bins at the quarter points of {chrom}; give a table that covers its contigs"
-        )
+        raise InputError(f"{path}: no bins at the quarter points of {chrom}; give a table that covers its contigs")
     return build_geometry(
         source=f"like {path.name}",
         species="unknown",
@@ -194,33 +189,19 @@ def read_depth_table(path: Path) -> DepthTable:
     InputError
         Naming the file and the line.
     """
-    path = Path(path)
-    try:
-        raw = path.read_bytes()
-        text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the path") from None
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read as text ({error}); give a TSV, gzipped or not") from error
-    lines = enumerate(text.splitlines(), start=1)
-    header = next(((number, line) for number, line in lines if line and not line.startswith("@")), None)
-    if header is None:
-        raise InputError(f"{path}: holds no table; expected the columns CONTIG, START, END and one value")
-    names = header[1].split("\t")
-    if tuple(names[:3]) != _HEADER or len(names) != 4:
+    table = read_table(path, comment="@")
+    if tuple(table.columns[:3]) != _HEADER or len(table.columns) != 4:
         raise InputError(
-            f"{path}: line {header[0]}: columns are {', '.join(names[:6])}; expected CONTIG, START, END "
-            "(1-based inclusive) and one value column, separated by tabs"
+            f"{path}: columns are {', '.join(table.columns[:6])}; expected CONTIG, START, END (1-based inclusive) "
+            "and one value column, separated by tabs"
         )
     chrom: list[str] = []
     start: list[int] = []
     end: list[int] = []
     values: list[float] = []
     finished: set[str] = set()
-    for number, line in lines:
-        if not line:
-            continue
-        name, x0, x1, value = _row(f"{path}: line {number}", line)
+    for number, cells in table.rows:
+        name, x0, x1, value = _row(f"{path}: line {number}", cells)
         if chrom and name != chrom[-1]:
             finished.add(chrom[-1])
         elif chrom and x0 < end[-1]:
@@ -234,18 +215,15 @@ def read_depth_table(path: Path) -> DepthTable:
         start.append(x0)
         end.append(x1)
         values.append(value)
-    if not chrom:
-        raise InputError(f"{path}: has a header but no bins")
     return DepthTable(
         Contigs(np.array(chrom), np.array(start, dtype=np.int64), np.array(end, dtype=np.int64)),
         np.array(values),
     )
 
 
-def _row(where: str, line: str) -> tuple[str, int, int, float]:
-    cells = line.split("\t")
-    if len(cells) != 4 or not cells[0]:
-        raise InputError(f"{where}: {len(cells)} columns; expected CONTIG, START, END and one value")
+def _row(where: str, cells: list[str]) -> tuple[str, int, int, float]:
+    if not cells[0]:
+        raise InputError(f"{where}: the contig's name is empty; correct the line")
     try:
         start, end, value = int(cells[1]), int(cells[2]), float(cells[3])
     except ValueError:

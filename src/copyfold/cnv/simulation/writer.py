@@ -76,9 +76,7 @@ def write_cohort(cohort: SimulatedCohort, out: Path) -> Path:
             out.rmdir()
         partial.rename(out)
     except OSError as error:
-        raise RunError(
-            f"{out}: cannot be written ({error.strerror or error}); choose another folder"
-        ) from error
+        raise RunError(f"{out}: cannot be written ({error.strerror or error}); choose another folder") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return out
@@ -125,7 +123,7 @@ def _metadata(cohort: SimulatedCohort) -> pd.DataFrame:
 
 
 def _coordinates(cohort: SimulatedCohort) -> pd.DataFrame:
-    rows = [(gene.name, gene.chrom, gene.x0 + 1, gene.x1) for gene in cohort.geometry.panel]
+    rows = [(gene.name, gene.contig, gene.start + 1, gene.end) for gene in cohort.geometry.panel]
     return pd.DataFrame(rows, columns=["gene", "contig", "start", "end"])
 
 
