@@ -1,0 +1,110 @@
+"""The conv-VAE's parts against other libraries, and what the two architectures learn."""
+
+import numpy as np
+import pytest
+import torch
+
+from copyfold.cnv.models.conv_vae import (
+    PATTERN_WINDOW,
+    ConvVAE,
+    ConvVaeArchitecture,
+    gain_loss_patterns,
+    linear_cka,
+)
+from copyfold.cnv.models.pca_baseline import PcaBaseline, clip_residuals
+from copyfold.errors import InputError
+from copyfold.testing import ArchitectureContract, lineage_log_depths, small_config
+
+
+@pytest.mark.parametrize("n_bins", [1, 31, 32, 33, 150, 5334])
+def test_any_number_of_bins_goes_in_and_comes_out(n_bins):
+    module = ConvVAE(n_bins, 10)
+    reconstruction, latent = module.reconstruct(torch.rand(2, n_bins))
+    assert reconstruction.shape == (2, n_bins)
+    assert latent.shape == (2, 10)
+
+
+def test_the_encoder_and_decoder_are_the_documents_three_convolutions_and_a_dense_head():
+    module = ConvVAE(5334, 10)
+    kinds = [type(layer).__name__ for layer in module.modules()]
+    assert kinds.count("Conv1d") == kinds.count("ConvTranspose1d") == 3
+    assert module.head.out_features == 2 * 10
+    assert module.padding == 5344 - 5334
+
+
+def test_an_untrained_decoder_starts_from_the_cohorts_profile():
+    module = ConvVAE(100, 4)
+    profile = torch.linspace(0, 2, 100)
+    module.set_baseline(profile)
+    for parameters in module.decoder.parameters():
+        torch.nn.init.zeros_(parameters)
+    torch.testing.assert_close(module.decode(torch.randn(3, 4)), profile.expand(3, 100))
+
+
+def test_alignment_is_the_feature_space_form_of_linear_cka():
+    rng = np.random.default_rng(0)
+    latent, patterns = rng.normal(size=(60, 4)), rng.normal(size=(60, 9))
+    patterns[:, :3] += latent[:, :3]
+    x, y = latent - latent.mean(axis=0), patterns - patterns.mean(axis=0)
+    expected = np.linalg.norm(y.T @ x) ** 2 / (np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y))
+    found = linear_cka(torch.from_numpy(latent), torch.from_numpy(patterns))
+    assert float(found) == pytest.approx(expected, rel=1e-6)
+
+
+def test_alignment_is_one_for_the_same_geometry_and_zero_for_a_constant():
+    patterns = torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
+    rotation, _ = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(1)))
+    assert float(linear_cka(3.0 * patterns @ rotation + 5.0, patterns)) == pytest.approx(1.0, abs=1e-5)
+    assert float(linear_cka(torch.zeros(50, 3), patterns)) == 0.0
+    assert float(linear_cka(torch.ones(1, 3), patterns[:1])) == 0.0
+
+
+def test_a_latent_that_is_depth_alone_is_not_aligned():
+    """Patterns are normalised by the sample's median, so depth cannot buy any alignment."""
+    rng = np.random.default_rng(0)
+    patterns = torch.from_numpy(rng.normal(size=(300, 20)))
+    depth = torch.from_numpy(rng.lognormal(6, 0.5, size=(300, 1)))
+    assert float(linear_cka(depth, patterns)) < 0.05
+
+
+def test_patterns_ignore_small_deviations_and_keep_gains_and_losses():
+    deviations = torch.full((1, 3 * PATTERN_WINDOW), 0.2)
+    deviations[0, :PATTERN_WINDOW] = -1.0
+    assert gain_loss_patterns(deviations)[0].tolist() == [-0.75, 0.0, 0.0]
+    assert gain_loss_patterns(torch.zeros(2, 2 * PATTERN_WINDOW + 1)).shape == (2, 3)
+
+
+def rare_amplification():
+    profiles = lineage_log_depths()
+    profiles[5, 130:140] = np.log2(6.0)
+    return profiles
+
+
+def test_pca_does_not_learn_a_rare_amplification(tmp_path):
+    class Contract(ArchitectureContract):
+        implementation = PcaBaseline
+
+    fitted = Contract()._fitted(tmp_path)
+    profiles = rare_amplification()
+    inferred = fitted.infer(profiles)
+    assert abs(inferred.log_depth[5, 130:140] - 1.0).max() < 0.1
+    lost = fitted.infer(lineage_log_depths(3)).log_depth[0, :20]
+    assert abs(lost).max() < 0.1, "a lineage's absence is learnt"
+
+
+def test_clipping_leaves_small_residuals_alone():
+    residuals = np.r_[np.linspace(-1, 1, 99), 50.0][None].astype(np.float32)
+    clipped = clip_residuals(residuals)
+    np.testing.assert_array_equal(clipped[0, :99], residuals[0, :99])
+    assert 2 < clipped[0, 99] < 3
+
+
+@pytest.mark.parametrize("architecture", [ConvVaeArchitecture, PcaBaseline])
+def test_weights_of_another_geometry_are_refused(tmp_path, architecture):
+    class Contract(ArchitectureContract):
+        implementation = architecture
+
+    Contract()._fitted(tmp_path)
+    other = architecture(99, small_config(tmp_path / "store"))
+    with pytest.raises(InputError, match="do not fit this architecture"):
+        other.load(tmp_path / "checkpoint.pth", torch.device("cpu"))
