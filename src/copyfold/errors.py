@@ -12,7 +12,18 @@ class CopyfoldError(Exception):
 
 
 class ConfigError(CopyfoldError):
-    """A configuration key is unknown, missing, of the wrong type or impossible."""
+    """A configuration key is unknown, missing, of the wrong type or impossible.
+
+    Attributes
+    ----------
+    problems : tuple of str
+        Everything that is wrong; the message tells the first and how many more there are.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        more = f" (and {len(problems) - 1} more; `copyfold config check` lists them)" if len(problems) > 1 else ""
+        super().__init__(problems[0] + more)
+        self.problems = problems
 
 
 class InputError(CopyfoldError):

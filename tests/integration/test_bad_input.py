@@ -83,7 +83,7 @@ DAMAGES = {
     "all samples zero": (change_array("counts.npy", np.zeros_like), "0 of 30 samples have a median of at least one"),
     "store without counts": (lambda cohort: (cohort / STORE / "counts.npy").unlink(), "counts.npy: no such file"),
     "damaged counts": (lambda cohort: (cohort / STORE / "counts.npy").write_bytes(b"0"), "not a readable .npy array"),
-    "bins out of order": (change_array("contigs.npy", with_first_bin_last), "contigs.npy"),
+    "bins out of order": (change_array("contigs.npy", with_first_bin_last), "ascending order"),
     "plasmid names twice": (change_array("sample_ids.npy", with_first_twice, "plasmid"), "stands in rows 0, 1"),
     "negative plasmid counts": (change_array("counts.npy", with_value(0, 1, -2, np.int32), "plasmid"), "is -2"),
     "plasmid store of other samples": (
@@ -96,7 +96,7 @@ DAMAGES = {
             change_text(f"truth/{name}", with_other_names)(cohort)
             for name in ("amrfinder_gt.tsv", "kleborate_gt.tsv", "metadata.tsv")
         ],
-        "no sample in common",
+        "no called sample is in the ground truth",
     ),
     "Kleborate table of other samples": (
         change_text("truth/kleborate_gt.tsv", with_other_names),

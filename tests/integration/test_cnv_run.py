@@ -166,10 +166,10 @@ def test_the_record_says_what_was_done_with_what(vae_run, cohort):
     assert record["device"] == "cpu"
     assert record["config"]["epochs"] == 3
     assert {"python", "torch", "numpy", "numba"} <= set(record["versions"])
-    inputs = record["inputs"]
-    assert inputs["store_path"]["path"] == str(cohort / "chromosome")
-    assert all(entry["digest"].startswith("sha256:") for entry in inputs.values())
-    assert set(inputs) == {key for key in yaml.safe_load((cohort / "config.yaml").read_text()) if key != "out_dir"}
+    assert record["config"]["store_path"] == str(cohort / "chromosome")
+    digests = record["inputs"]
+    assert all(digest.startswith("sha256:") for digest in digests.values())
+    assert set(digests) == {key for key in yaml.safe_load((cohort / "config.yaml").read_text()) if key != "out_dir"}
     assert list(record["stages"]) == ["train", "infer", "segment", "call", "evaluate"]
     assert {stage["status"] for stage in record["stages"].values()} == {"done"}
 
@@ -289,6 +289,17 @@ def test_a_published_store_with_object_arrays_gives_the_same_results(pca_run, ow
     assert_same_results(pca_run.path, own_cohort / "run", (*RESULTS, "sample_ids.npy"))
 
 
+def test_a_sample_may_be_called_na(own_cohort, copyfold):
+    for store in ("chromosome", "plasmid"):
+        names = sample_ids(own_cohort)
+        names[2] = "NA"
+        np.save(own_cohort / store / "sample_ids.npy", names)
+    for table in (own_cohort / "truth").glob("*.tsv"):
+        table.write_text(table.read_text().replace("SIM0000003\t", "NA\t"))
+    copyfold("cnv", "train", own_cohort / "config.yaml", "--set", "architecture=pca_baseline").succeeded()
+    assert json.loads((own_cohort / "run/metrics.json").read_text())["n_in_truth"] == len(names)
+
+
 # Stage by stage
 
 
@@ -340,23 +351,31 @@ def test_a_low_coverage_threshold_of_zero_masks_nothing(own_run, copyfold):
 
 
 @pytest.mark.parametrize(
-    ("stage", "override"),
+    ("stage", "override", "way_out"),
     [
-        ("segment", "epochs=5"),
-        ("segment", "seed=1"),
-        ("call", "hmm_self_transition=0.9"),
-        ("call", "cnv_pattern_weight=0"),
-        ("call", "store_path=/"),
-        ("evaluate", "cnv_crr_amp_threshold=1.2"),
-        ("evaluate", "out_dir=/elsewhere"),
+        ("segment", "epochs=5", "train again in another out_dir"),
+        ("segment", "seed=1", "train again in another out_dir"),
+        ("call", "hmm_self_transition=0.9", "`copyfold cnv segment` takes it"),
+        ("call", "cnv_pattern_weight=0", "train again in another out_dir"),
+        ("evaluate", "cnv_crr_amp_threshold=1.2", "`copyfold cnv call` takes it"),
+        ("evaluate", "out_dir=/elsewhere", "out_dir"),
     ],
 )
-def test_a_stage_refuses_keys_that_earlier_stages_have_used(own_run, copyfold, stage, override):
+def test_a_stage_refuses_keys_that_earlier_stages_have_used(own_run, copyfold, stage, override, way_out):
     before = (own_run / "run.json").read_bytes()
-    assert (
-        f"'{override.split('=')[0]}' was used before" in copyfold("cnv", stage, own_run, "--set", override).complaint()
-    )
+    complaint = copyfold("cnv", stage, own_run, "--set", override).complaint()
+    assert f"'{override.split('=')[0]}'" in complaint
+    assert way_out in complaint
     assert (own_run / "run.json").read_bytes() == before
+
+
+def test_a_stage_finds_a_store_that_has_moved(pca_run, own_cohort, copyfold):
+    train = ("cnv", "train", own_cohort / "config.yaml", "--set", "architecture=pca_baseline")
+    copyfold(*train).succeeded()
+    moved = (own_cohort / "chromosome").rename(own_cohort / "elsewhere")
+    assert "store_path" in copyfold("cnv", "call", own_cohort / "run").complaint()
+    copyfold("cnv", "call", own_cohort / "run", "--set", f"store_path={moved}").succeeded()
+    assert_same_results(pca_run.path, own_cohort / "run")
 
 
 def test_a_stage_refuses_a_folder_that_is_no_run(copyfold, tmp_path):

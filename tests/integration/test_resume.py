@@ -10,7 +10,7 @@ import torch
 
 from copyfold.core.files import write_json
 
-EPOCHS = 60
+EPOCHS = 40
 RESULTS = (
     "reconstructions.npy",
     "latents.npy",
@@ -86,7 +86,7 @@ def test_a_run_killed_in_training_resumes_to_the_same_bits(uninterrupted, argume
 def test_a_run_killed_in_training_again_and_again_still_ends_with_the_same_bits(
     uninterrupted, arguments, run, copyfold, until
 ):
-    for epochs in (1, 20, 45):
+    for epochs in (1, 13, 26):
         pid = copyfold.start(*arguments, "--set", f"out_dir={run}", "--resume")
         until(lambda enough=epochs: len(epochs_done(run)) >= enough)
         os.kill(pid, signal.SIGKILL)

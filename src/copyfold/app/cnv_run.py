@@ -18,6 +18,7 @@ from copyfold.cnv.pipeline import ARTEFACTS, STAGES, CnvInputs, Job, load_inputs
 from copyfold.core.config import build_config, load_config, override_values
 from copyfold.core.console import Console, format_seconds
 from copyfold.core.files import file_digest
+from copyfold.core.registry import find_modules_in
 from copyfold.core.rundir import RunDirectory, begin_run, own_run, python_facts, read_run_record
 from copyfold.engine import DeterministicConfig, pick_device
 from copyfold.errors import ConfigError, CopyfoldError, RunError
@@ -25,11 +26,13 @@ from copyfold.errors import ConfigError, CopyfoldError, RunError
 STAGE_KEYS = {
     "infer": (),
     "segment": ("hmm",),
-    "call": ("cnv", "pcn_", "gene_coords_path", "plasmid_gene_coords_path"),
+    "call": ("cnv", "pcn_", "gene_coords_path", "plasmid_"),
     "evaluate": ("evaluation", "eval_", "kpsc_"),
 }
 """What the keys begin with that may be changed when a stage is run again: those it is the first to read."""
 NOT_CALLERS = ("cnv_pattern_",)
+MOVABLE = frozenset({"out_dir", "store_path", "plasmid_store_path"})
+"""Paths that may differ when a run goes on: the folders may have moved, their digests say that they are the same."""
 
 
 def train_run(config_path: Path, overrides: Sequence[str], *, resume: bool, device: str, console: Console) -> Path:
@@ -51,6 +54,7 @@ def train_run(config_path: Path, overrides: Sequence[str], *, resume: bool, devi
     CopyfoldError
         Bad configuration, bad input, or a folder that cannot be used. Nothing is half-written.
     """
+    find_modules_in(config_path.parent)
     config = load_config(CnvConfig, config_path, overrides)
     torch_device = pick_device(device)
     inputs = load_inputs(config)
@@ -61,13 +65,19 @@ def train_run(config_path: Path, overrides: Sequence[str], *, resume: bool, devi
             config.model_dump(mode="json"),
             resume=resume,
             artefacts=artefacts,
-            ignore=frozenset({"out_dir"}),
-            facts=_facts(config, torch_device),
+            ignore=MOVABLE,
+            facts={
+                **_facts(torch_device),
+                "seed": config.seed,
+                "config_folder": str(config_path.resolve().parent),
+                "inputs": _digests(config),
+            },
         )
         with _true_status(run):
             job = _job(config, inputs, run, torch_device, console)
+            store = inputs.store
             console.say(
-                f"{inputs.store.n_samples} samples × {inputs.store.n_bins} bins, {config.architecture} on {torch_device}"
+                f"{store.n_samples} samples × {store.n_bins} bins, {config.architecture} on {torch_device}"
                 f"{', continuing' if continued else ''}"
             )
             if not (continued and run.stage_done("train")):
@@ -95,16 +105,17 @@ def rerun_stage(run_path: Path, stage: str, overrides: Sequence[str], *, device:
         missing = [name for name in order[: order.index(stage)] if not run.stage_done(name)]
         if missing:
             raise RunError(f"{run_path}: stage {missing[0]} is not done; `copyfold cnv train CONFIG --resume` does it")
+        find_modules_in(Path(run.record["config_folder"]))
         config = _reconfigured(run, stage, overrides)
         inputs = load_inputs(config)
         torch_device = pick_device(device)
         later = order[order.index(stage) + 1 :]
-        facts = _facts(config, torch_device)
-        if facts["inputs"]["store_path"]["digest"] != run.record["inputs"]["store_path"]["digest"]:
+        digests = _digests(config)
+        if digests["store_path"] != run.record["inputs"]["store_path"]:
             raise RunError(
                 f"{config.store_path}: has changed since the run was trained; train again in another out_dir"
             )
-        run.record |= {"config": config.model_dump(mode="json"), **facts}
+        run.record |= {"config": config.model_dump(mode="json"), "inputs": digests}
         run.forget_stages(later)
         with _true_status(run):
             job = _job(config, inputs, run, torch_device, console)
@@ -121,10 +132,12 @@ def _reconfigured(run: RunDirectory, stage: str, overrides: Sequence[str]) -> Cn
     allowed = tuple(prefix for name in order[order.index(stage) :] for prefix in STAGE_KEYS[name])
     for override in overrides:
         key = override.partition("=")[0].strip()
-        if key in CnvConfig.model_fields and (not key.startswith(allowed) or key.startswith(NOT_CALLERS)):
-            raise ConfigError(
-                f"--set {override}: '{key}' was used before stage {stage}; train again in another out_dir"
-            )
+        if key not in CnvConfig.model_fields or key in MOVABLE:
+            continue
+        if not key.startswith(allowed) or key.startswith(NOT_CALLERS):
+            first = next((name for name in order if key.startswith(STAGE_KEYS[name])), "train")
+            way_out = f"`copyfold cnv {first}` takes it" if first in STAGES else "train again in another out_dir"
+            raise ConfigError(f"--set {override}: '{key}' is read before stage {stage}; {way_out}")
     return build_config(CnvConfig, override_values(CnvConfig, earlier, overrides), str(run.file("run.json")))
 
 
@@ -154,13 +167,13 @@ def _job(config: CnvConfig, inputs: CnvInputs, run: RunDirectory, device: torch.
 def _do(job: Job, stage: str, work: Any) -> None:
     started = time.perf_counter()
     job.run.start_stage(stage)
-    facts = work()
+    found = work()
     seconds = time.perf_counter() - started
-    job.run.finish_stage(stage, seconds=round(seconds, 2), **facts)
+    job.run.finish_stage(stage, seconds=round(seconds, 2), **_where(job.device), **found)
     job.console.say(f"{stage}: done in {format_seconds(seconds)}")
 
 
-def _facts(config: CnvConfig, device: torch.device) -> dict[str, Any]:
+def _facts(device: torch.device) -> dict[str, Any]:
     return {
         "copyfold": version("copyfold"),
         "versions": {
@@ -169,8 +182,13 @@ def _facts(config: CnvConfig, device: torch.device) -> dict[str, Any]:
             "numpy": np.__version__,
             "numba": numba.__version__,
         },
-        "seed": config.seed,
-        "device": str(device),
-        "threads": torch.get_num_threads(),
-        "inputs": {key: {"path": str(path), "digest": file_digest(path)} for key, path in config.input_paths().items()},
+        **_where(device),
     }
+
+
+def _where(device: torch.device) -> dict[str, Any]:
+    return {"device": str(device), "threads": torch.get_num_threads()}
+
+
+def _digests(config: CnvConfig) -> dict[str, str]:
+    return {key: file_digest(path) for key, path in config.input_paths().items()}

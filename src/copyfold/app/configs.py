@@ -13,14 +13,17 @@ from copyfold.cnv.config import CnvConfig
 from copyfold.cnv.pipeline import load_inputs
 from copyfold.core.config import load_config
 from copyfold.core.files import write_text
-from copyfold.errors import ConfigError, RunError
+from copyfold.errors import ConfigError, CopyfoldError, RunError
 
 PRESETS = ("cnv", "simulate_easy", "simulate_hard")
 
 
 def describe_config(path: Path, overrides: Sequence[str]) -> str:
     """Every key of a configuration with its value, after checking it and opening its inputs."""
-    config = load_config(CnvConfig, path, overrides)
+    try:
+        config = load_config(CnvConfig, path, overrides)
+    except ConfigError as error:
+        raise CopyfoldError("\n".join(error.problems)) from None
     inputs = load_inputs(config)
     width = max(map(len, CnvConfig.model_fields))
     lines = [f"{key:<{width}}  {'null' if value is None else value}" for key, value in config]

@@ -64,6 +64,10 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         _complain("stopped; a run continues with --resume")
         sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == 128 + signal.SIGTERM:
+            _complain("stopped by SIGTERM; a run continues with --resume")
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of a pipe has gone: no traceback
         sys.exit(1)

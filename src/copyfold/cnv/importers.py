@@ -18,6 +18,7 @@ from copyfold.errors import InputError
 
 GATK_COLUMNS = ("CONTIG", "START", "END", "COUNT")
 _LARGEST_COUNT = 2**32 - 1
+_SAM_HEADER = r"(?:@[^\n]*\n?)*"
 
 
 class SampleCounts(NamedTuple):
@@ -48,8 +49,9 @@ def read_gatk_counts(path: Path) -> SampleCounts:
     """
     path = Path(path)
     text = read_bytes(path).decode("utf-8", errors="replace")
+    header = re.match(_SAM_HEADER, text).end()  # type: ignore[union-attr]  # it matches nothing, too
     try:
-        table = pd.read_csv(io.StringIO(text), sep="\t", comment="@", usecols=list(GATK_COLUMNS), dtype={"CONTIG": str})
+        table = pd.read_csv(io.StringIO(text[header:]), sep="\t", usecols=list(GATK_COLUMNS), dtype={"CONTIG": str})
         numbers = [table[name].to_numpy() for name in GATK_COLUMNS[1:]]
         if table.empty or any(column.dtype.kind != "i" for column in numbers) or table["CONTIG"].isna().any():
             raise ValueError

@@ -27,7 +27,7 @@ from copyfold.cnv.models.architecture import Architecture, FitSession
 from copyfold.cnv.normalise import depth_from_log, log_depth
 from copyfold.cnv.plugins import REGISTRIES
 from copyfold.cnv.segmentation import Segmenter, segment_table
-from copyfold.cnv.store import Store, open_store
+from copyfold.cnv.store import Store, check_ordered, open_store
 from copyfold.cnv.truth import GroundTruth, read_ground_truth
 from copyfold.core.console import Console
 from copyfold.core.files import atomic_path, create_npy, read_npy, write_json, write_npy, write_text
@@ -111,6 +111,7 @@ def load_inputs(config: CnvConfig) -> CnvInputs:
     for kind, registry in REGISTRIES.items():
         registry.resolve(getattr(config, kind))
     store = open_store(config.store_path)
+    check_ordered(store)
     genes = read_gene_table(config.gene_coords_path) if config.gene_coords_path else DEFAULT_CHROMOSOMAL_PANEL
     for gene in genes:
         find_gene_bins(gene, store.contigs)
@@ -124,11 +125,7 @@ def load_inputs(config: CnvConfig) -> CnvInputs:
     truth = None
     if config.kpsc_gt_path:
         truth = read_ground_truth(config.kpsc_gt_path, config.kpsc_kleborate_gt_path, config.kpsc_meta_path)
-        if not np.isin(store.sample_ids, truth.table.index.to_numpy(dtype=np.str_)).any():
-            raise InputError(
-                f"{config.kpsc_gt_path}: no sample in common with {store.path} (truth has {truth.table.index[0]}, …, "
-                f"the store {store.sample_ids[0]}, …); the join is on run accession"
-            )
+        truth.check_shared(store.sample_ids.tolist())
     medians = store.medians()
     if (medians >= 1.0).sum() < 2:
         raise InputError(

@@ -129,6 +129,11 @@ def open_store(path: Path, *, check_values: bool = True) -> Store:
     genes_path = path / "genes.npy"
     genes = read_npy(genes_path, mmap=False) if genes_path.exists() else None
     _check_counts(path / "counts.npy", counts, check_values)
+    manifest = read_manifest(path)
+    if manifest is not None and manifest.get("format") != STORE_FORMAT:
+        raise InputError(
+            f"{path}: is of format {manifest.get('format')}; this version of copyfold reads {STORE_FORMAT}"
+        )
     if counts.shape[1] != len(contigs):
         raise InputError(
             f"{path}: counts.npy has {counts.shape[1]} columns but contigs.npy has {len(contigs)} bins; "
@@ -138,6 +143,33 @@ def open_store(path: Path, *, check_values: bool = True) -> Store:
     if genes is not None:
         _check_names(genes_path, genes, counts.shape[1], "gene", "column of counts.npy")
     return Store(path, counts, contigs, sample_ids, genes)
+
+
+def check_ordered(store: Store) -> None:
+    """Refuse a store whose bins are not in order: contigs in one piece each, bins ascending without overlap.
+
+    Segments are runs of neighbouring columns, so a chromosome store must be ordered; a plasmid store need not be.
+
+    Raises
+    ------
+    InputError
+        Names the first bin out of place.
+    """
+    contigs = store.contigs
+    same = contigs.chrom[1:] == contigs.chrom[:-1]
+    backwards = np.flatnonzero(same & (contigs.start[1:] < contigs.end[:-1]))
+    pieces = contigs.chrom[contigs.chain_starts[:-1]]
+    if backwards.size:
+        row = int(backwards[0]) + 1
+        raise InputError(
+            f"{store.path}: bin {row} ({contigs.chrom[row]}:{contigs.start[row] + 1}) does not lie behind the one "
+            "before it; write the bins of each contig in ascending order"
+        )
+    if len(set(pieces.tolist())) != len(pieces):
+        repeated = next(name for name in pieces.tolist() if (pieces == name).sum() > 1)
+        raise InputError(
+            f"{store.path}: contig {repeated} stands in several pieces; keep the bins of a contig together"
+        )
 
 
 def _read_contigs(path: Path) -> Contigs:

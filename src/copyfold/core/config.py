@@ -134,8 +134,7 @@ def build_config(model: type[ConfigT], values: Mapping[str, Any], where: str) ->
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        problems = [_explain(model, item) for item in error.errors()]
-        raise ConfigError("\n".join(f"{where}: {problem}" for problem in problems)) from None
+        raise ConfigError(*(f"{where}: {_explain(model, item)}" for item in error.errors())) from None
 
 
 def _path_keys(model: type[FlatConfig]) -> set[str]:
@@ -166,5 +165,8 @@ def _explain(model: type[FlatConfig], item: ErrorDetails) -> str:
     message = item["msg"].removeprefix("Value error, ")
     if not item["loc"]:
         return message
-    shown = str(item["input"]) if isinstance(item["input"], Path) else item["input"]
-    return f"key '{name}' = {shown!r}: {message[0].lower()}{message[1:]}"
+    value = str(item["input"]) if isinstance(item["input"], Path) else item["input"]
+    shown = "null" if value is None else repr(value)
+    if item["type"] == "is_instance_of":
+        message = "must be a path"
+    return f"key '{name}' = {shown}: {message[0].lower()}{message[1:]}"

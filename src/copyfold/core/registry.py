@@ -13,6 +13,12 @@ from typing import Any
 from copyfold.errors import PluginError
 
 
+def find_modules_in(folder: Path) -> None:
+    """Let Python import a user's own modules from `folder`: the working folder, and that of the configuration."""
+    if (path := str(folder.resolve())) not in sys.path:
+        sys.path.append(path)
+
+
 @dataclass(frozen=True)
 class Registry:
     """The implementations of one kind of module.
@@ -52,8 +58,7 @@ class Registry:
                 f"{self.kind}: '{name}' is unknown; there is {', '.join(sorted(known))}, "
                 "or your own as package.module:Name"
             )
-        if (cwd := str(Path.cwd())) not in sys.path:
-            sys.path.append(cwd)  # a user's own module usually lies in the folder the command runs in
+        find_modules_in(Path.cwd())
         try:
             found: Any = import_module(module_name)
             for part in attribute.split("."):
