@@ -31,8 +31,8 @@ STAGE_KEYS = {
 }
 """What the keys begin with that may be changed when a stage is run again: those it is the first to read."""
 NOT_CALLERS = ("cnv_pattern_",)
-MOVABLE = frozenset({"out_dir", "store_path", "plasmid_store_path"})
-"""Paths that may differ when a run goes on: the folders may have moved, their digests say that they are the same."""
+STORES = frozenset({"store_path", "plasmid_store_path"})
+"""Paths that may differ when a run goes on: stores may have moved, their digests say that they are the same."""
 
 
 def train_run(config_path: Path, overrides: Sequence[str], *, resume: bool, device: str, console: Console) -> Path:
@@ -65,7 +65,7 @@ def train_run(config_path: Path, overrides: Sequence[str], *, resume: bool, devi
             config.model_dump(mode="json"),
             resume=resume,
             artefacts=artefacts,
-            ignore=MOVABLE,
+            ignore=STORES | {"out_dir"},
             facts={
                 **_facts(torch_device),
                 "seed": config.seed,
@@ -105,7 +105,7 @@ def rerun_stage(run_path: Path, stage: str, overrides: Sequence[str], *, device:
         missing = [name for name in order[: order.index(stage)] if not run.stage_done(name)]
         if missing:
             raise RunError(f"{run_path}: stage {missing[0]} is not done; `copyfold cnv train CONFIG --resume` does it")
-        find_modules_in(Path(run.record["config_folder"]))
+        find_modules_in(Path(run.record.get("config_folder", run.path)))
         config = _reconfigured(run, stage, overrides)
         inputs = load_inputs(config)
         torch_device = pick_device(device)
@@ -132,10 +132,11 @@ def _reconfigured(run: RunDirectory, stage: str, overrides: Sequence[str]) -> Cn
     allowed = tuple(prefix for name in order[order.index(stage) :] for prefix in STAGE_KEYS[name])
     for override in overrides:
         key = override.partition("=")[0].strip()
-        if key not in CnvConfig.model_fields or key in MOVABLE:
+        if key not in CnvConfig.model_fields or key in STORES:
             continue
         if not key.startswith(allowed) or key.startswith(NOT_CALLERS):
-            first = next((name for name in order if key.startswith(STAGE_KEYS[name])), "train")
+            readers = [name for name in order if key.startswith(STAGE_KEYS[name]) and not key.startswith(NOT_CALLERS)]
+            first = readers[0] if readers else "train"
             way_out = f"`copyfold cnv {first}` takes it" if first in STAGES else "train again in another out_dir"
             raise ConfigError(f"--set {override}: '{key}' is read before stage {stage}; {way_out}")
     return build_config(CnvConfig, override_values(CnvConfig, earlier, overrides), str(run.file("run.json")))

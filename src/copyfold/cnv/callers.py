@@ -80,11 +80,6 @@ class GeneCnvCaller:
         config = self.config
         found = find_gene_bins(gene, contigs)
         flank = flank_bins(gene, found, contigs, config.cnv_flank_padding)
-        if not flank.size:
-            raise InputError(
-                f"gene {gene.name}: no bin of {gene.contig} lies farther than cnv_flank_padding = "
-                f"{config.cnv_flank_padding} bp from it; lower cnv_flank_padding"
-            )
         crr = copy_ratio_ratio(ratio, found.bins, found.weights, flank)
         confident = confidence >= config.cnv_min_confidence
         normal = (cn == 1) & confident

@@ -140,6 +140,18 @@ def find_gene_bins(gene: Gene, contigs: Contigs) -> GeneBins:
 
 
 def flank_bins(gene: Gene, found: GeneBins, contigs: Contigs, padding: int) -> np.ndarray:
-    """Columns of the gene's contig that lie farther than `padding` bp from it: (m,), int64."""
+    """Columns of the gene's contig that lie farther than `padding` bp from it: (m,), int64.
+
+    Raises
+    ------
+    InputError
+        There is none: the contig is too short for that padding.
+    """
     start, end = contigs.start[found.contig_bins], contigs.end[found.contig_bins]
-    return found.contig_bins[(end <= gene.start - padding) | (start >= gene.end + padding)]
+    flank = found.contig_bins[(end <= gene.start - padding) | (start >= gene.end + padding)]
+    if not flank.size:
+        raise InputError(
+            f"gene {gene.name}: no bin of {gene.contig} lies farther than cnv_flank_padding = {padding} bp from it; "
+            "lower cnv_flank_padding"
+        )
+    return flank

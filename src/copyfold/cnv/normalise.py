@@ -63,7 +63,8 @@ def copy_ratios(counts: np.ndarray, reconstructions: np.ndarray, low_coverage: f
     counts = np.asarray(counts, dtype=np.float32)
     masked = counts < low_coverage
     sample_mean = counts.mean(axis=1, dtype=np.float64).astype(np.float32)[:, None]
-    expected = np.where(reconstructions >= low_coverage, reconstructions, np.maximum(sample_mean, 1e-6))
+    usable_bin = (reconstructions >= low_coverage) & (reconstructions > 0)
+    expected = np.where(usable_bin, reconstructions, np.maximum(sample_mean, 1e-6))
     ratio = counts / expected.astype(np.float32)
     centre = np.array(
         [np.median(row[~hidden]) if (~hidden).any() else 0.0 for row, hidden in zip(ratio, masked, strict=True)]

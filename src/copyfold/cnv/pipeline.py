@@ -20,7 +20,7 @@ import torch
 
 from copyfold.cnv.callers import GeneCaller, plasmid_targets, spread_segments
 from copyfold.cnv.config import CnvConfig
-from copyfold.cnv.coordinates import DEFAULT_CHROMOSOMAL_PANEL, Gene, find_gene_bins, read_gene_table
+from copyfold.cnv.coordinates import DEFAULT_CHROMOSOMAL_PANEL, Gene, find_gene_bins, flank_bins, read_gene_table
 from copyfold.cnv.evaluation import summarise_segments
 from copyfold.cnv.evaluation_text import format_evaluation
 from copyfold.cnv.models.architecture import Architecture, FitSession
@@ -59,6 +59,8 @@ class CnvInputs:
     medians : numpy.ndarray, (n_samples,), float64
         Median reads per bin of each sample.
     plasmid_store : Store or None
+    plasmid_columns : numpy.ndarray or None, (n_columns,), str
+        Gene or family of each column of the plasmid store.
     genes, plasmid_genes : tuple of Gene
     truth : GroundTruth or None
     """
@@ -66,6 +68,7 @@ class CnvInputs:
     store: Store
     medians: np.ndarray
     plasmid_store: Store | None
+    plasmid_columns: np.ndarray | None
     genes: tuple[Gene, ...]
     plasmid_genes: tuple[Gene, ...]
     truth: GroundTruth | None
@@ -114,7 +117,7 @@ def load_inputs(config: CnvConfig) -> CnvInputs:
     check_ordered(store)
     genes = read_gene_table(config.gene_coords_path) if config.gene_coords_path else DEFAULT_CHROMOSOMAL_PANEL
     for gene in genes:
-        find_gene_bins(gene, store.contigs)
+        flank_bins(gene, find_gene_bins(gene, store.contigs), store.contigs, config.cnv_flank_padding)
     plasmid_store = open_store(config.plasmid_store_path) if config.plasmid_store_path else None
     if plasmid_store is not None and not np.isin(plasmid_store.sample_ids, store.sample_ids).any():
         raise InputError(
@@ -132,7 +135,24 @@ def load_inputs(config: CnvConfig) -> CnvInputs:
             f"{store.path}: {int((medians >= 1.0).sum())} of {store.n_samples} samples have a median of at least one "
             "read per bin; a run needs two — check that the counts are those of the chromosome"
         )
-    return CnvInputs(store, medians, plasmid_store, genes, plasmid_genes, truth)
+    columns = None if plasmid_store is None else _plasmid_columns(plasmid_store, plasmid_genes)
+    return CnvInputs(store, medians, plasmid_store, columns, genes, plasmid_genes, truth)
+
+
+def _plasmid_columns(store: Store, genes: tuple[Gene, ...]) -> np.ndarray:
+    """Gene of each column: genes.npy, or else the coordinates table by place."""
+    if store.genes is not None:
+        return store.genes
+    place = {(gene.contig, gene.start, gene.end): gene.name for gene in genes}
+    columns = zip(store.contigs.chrom.tolist(), store.contigs.start.tolist(), store.contigs.end.tolist(), strict=True)
+    try:
+        return np.array([place[column] for column in columns])
+    except KeyError as error:
+        chrom, start, end = error.args[0]
+        raise InputError(
+            f"{store.path}: has no genes.npy, and plasmid_gene_coords_path names no gene at "
+            f"{chrom}:{start + 1}–{end}; add genes.npy or the gene's line"
+        ) from None
 
 
 def train(job: Job, *, resume: bool) -> dict[str, Any]:
@@ -280,14 +300,14 @@ def _chromosomal_calls(job: Job, caller: GeneCaller) -> pd.DataFrame:
 def _plasmid_calls(job: Job, caller: GeneCaller) -> pd.DataFrame:
     store, plasmid_store = job.inputs.store, job.inputs.plasmid_store
     assert plasmid_store is not None
+    assert job.inputs.plasmid_columns is not None
     row_of = {name: row for row, name in enumerate(plasmid_store.sample_ids.tolist())}
     rows = np.array([row_of.get(name, -1) for name in store.sample_ids.tolist()])
     if (rows < 0).any():
         absent = store.sample_ids[rows < 0]
         job.console.warn(f"{len(absent)} samples are not in the plasmid store and are called −1 there: {absent[0]}, …")
     depth = np.where(rows[:, None] >= 0, plasmid_store.counts[np.maximum(rows, 0)].astype(np.float64), np.nan)
-    names = plasmid_store.genes if plasmid_store.genes is not None else _names_by_place(job)
-    targets, members = plasmid_targets(names, job.inputs.plasmid_genes)
+    targets, members = plasmid_targets(job.inputs.plasmid_columns, job.inputs.plasmid_genes)
     table: dict[str, np.ndarray] = {"sample_id": store.sample_ids}
     for target in targets:
         summed = depth[:, target.columns].sum(axis=1)
@@ -299,21 +319,6 @@ def _plasmid_calls(job: Job, caller: GeneCaller) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def _names_by_place(job: Job) -> np.ndarray:
-    """Gene of each plasmid column, for a store without genes.npy, from the coordinates table."""
-    contigs = job.inputs.plasmid_store.contigs  # type: ignore[union-attr]
-    place = {(gene.contig, gene.start, gene.end): gene.name for gene in job.inputs.plasmid_genes}
-    columns = zip(contigs.chrom.tolist(), contigs.start.tolist(), contigs.end.tolist(), strict=True)
-    try:
-        return np.array([place[column] for column in columns])
-    except KeyError as error:
-        chrom, start, end = error.args[0]
-        raise InputError(
-            f"{job.config.plasmid_store_path}: has no genes.npy, and plasmid_gene_coords_path names no gene at "
-            f"{chrom}:{start + 1}–{end}; add genes.npy or the gene's line"
-        ) from None
-
-
 def _write_table(path: Path, table: pd.DataFrame) -> None:
     write_text(path, table.to_csv(sep="\t", index=False, float_format="%.4f", lineterminator="\n"))
 
@@ -321,7 +326,7 @@ def _write_table(path: Path, table: pd.DataFrame) -> None:
 def read_calls(path: Path) -> pd.DataFrame:
     """A table of gene calls as `call` writes it."""
     try:
-        return pd.read_csv(path, sep="\t", dtype={"sample_id": str})
+        return pd.read_csv(path, sep="\t", dtype={"sample_id": str}, keep_default_na=False, na_values=[""])
     except FileNotFoundError:
         raise RunError(f"{path}: missing; run `copyfold cnv call {Path(path).parent}`") from None
     except (OSError, ValueError) as error:

@@ -77,15 +77,17 @@ class GaussianSegmenter:
             means = fit_means(observed, self.means, variances, self.transition, self.start, chains)
         decoded = decode_gaussian(observed, means, variances, self.transition, self.start, chains)
         cn_of_state = np.floor(np.broadcast_to(means, (len(observed), len(self.means))) + 0.5).astype(np.int8)
-        cn = np.take_along_axis(cn_of_state, decoded.path.astype(np.intp), axis=1)
+        state = decoded.path
+        cn = np.take_along_axis(cn_of_state, state.astype(np.intp), axis=1)
         confidence = np.zeros(cn.shape, dtype=np.float32)
-        for state in range(len(self.means)):
-            confidence += np.where(cn_of_state[:, state, None] == cn, decoded.posteriors[:, :, state], 0)
+        for number in range(len(self.means)):
+            confidence += np.where(cn_of_state[:, number, None] == cn, decoded.posteriors[:, :, number], 0)
         for start, stop in pairwise(chains.tolist()):
             unusable = ratios.masked[:, start:stop].all(axis=1)
+            state[unusable, start:stop] = 0
             cn[unusable, start:stop] = -1
             confidence[unusable, start:stop] = 0.0
-        return Segmentation(decoded.path, cn, np.minimum(confidence, np.float32(1.0)))
+        return Segmentation(state, cn, np.minimum(confidence, np.float32(1.0)))
 
 
 def neighbour_variance(ratios: CopyRatios, chain_starts: np.ndarray) -> np.ndarray:

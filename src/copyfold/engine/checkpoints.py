@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ CHECKPOINT_FORMAT = "copyfold-checkpoint/1"
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Write `content` (tensors, numbers, strings, and lists and dicts of them) with its format's name."""
+    packed = io.BytesIO()  # torch.save to a path tells a full disk as a RuntimeError without its reason
+    torch.save({"format": CHECKPOINT_FORMAT, **content}, packed)
     with atomic_path(path) as partial:
-        torch.save({"format": CHECKPOINT_FORMAT, **content}, partial)
+        partial.write_bytes(packed.getbuffer())
 
 
 def load_checkpoint(path: Path, *, device: torch.device | str = "cpu") -> dict[str, Any]:

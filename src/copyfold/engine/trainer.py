@@ -155,6 +155,8 @@ class Trainer:
         """
         settings = self.settings
         state = self._load_state(data.device) if resume and self.last.exists() else _State()
+        if state.rows:  # a run killed between last.pth and the log lacks the log's last row
+            write_text(self.log, _log_table(state.rows))
         training = torch.as_tensor(train_rows, device=data.device)
         validation = torch.as_tensor(validation_rows, device=data.device)
         # An epoch counts only once every weight is final: before that the loss measures a different model.

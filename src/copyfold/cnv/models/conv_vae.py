@@ -49,10 +49,9 @@ class ConvVAE(nn.Module):
             encoder += [nn.Conv1d(inputs, outputs, kernel, stride, (kernel - stride) // 2), nn.SiLU()]
         decoder: list[nn.Module] = []
         for inputs, outputs, kernel, stride in reversed(layers):
-            decoder += [
-                nn.SiLU(),
-                nn.ConvTranspose1d(outputs, inputs, kernel, stride, (kernel - stride) // 2),
-            ]
+            has_bias = inputs > 1  # the last layer's would only repeat bin_bias
+            padding = (kernel - stride) // 2
+            decoder += [nn.SiLU(), nn.ConvTranspose1d(outputs, inputs, kernel, stride, padding, bias=has_bias)]
         self.encoder = nn.Sequential(*encoder, nn.Flatten())
         self.head = nn.Linear(CHANNELS[-1] * length, 2 * latent_dim)
         self.expand = nn.Linear(latent_dim, CHANNELS[-1] * length)

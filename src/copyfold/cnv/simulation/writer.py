@@ -18,6 +18,7 @@ import yaml
 from copyfold.cnv.simulation.cohort import SimulatedCohort
 from copyfold.cnv.simulation.plasmids import FAMILIES, PANEL, plasmid_contigs
 from copyfold.cnv.store import write_store
+from copyfold.cnv.truth import KLEBORATE_GENE
 from copyfold.core.files import atomic_path, write_text
 from copyfold.errors import RunError
 
@@ -65,7 +66,8 @@ def write_cohort(cohort: SimulatedCohort, out: Path) -> Path:
         _write_table(partial / "gene_coords.tsv", _coordinates(cohort))
         truth = partial / "truth"
         _write_table(truth / "amrfinder_gt.tsv", amrfinder_table(cohort))
-        _write_table(truth / "kleborate_gt.tsv", kleborate_table(cohort))
+        if _has_shv(cohort):
+            _write_table(truth / "kleborate_gt.tsv", kleborate_table(cohort))
         _write_table(truth / "metadata.tsv", _metadata(cohort))
         _write_table(truth / "samples.tsv", cohort.samples)
         _write_table(truth / "events.tsv", cohort.events)
@@ -83,10 +85,14 @@ def write_cohort(cohort: SimulatedCohort, out: Path) -> Path:
 
 
 def amrfinder_table(cohort: SimulatedCohort) -> pd.DataFrame:
-    """Presence (0/1) of each panel gene and plasmid family in the published columns; blaTEM at the end."""
+    """Presence (0/1) of blaSHV and each plasmid family in the published columns; blaTEM at the end.
+
+    A panel without blaSHV has no Kleborate table to give its copies, so they are counted here.
+    """
     table = pd.DataFrame({"sample_id": cohort.sample_ids, "biosample": _accessions(cohort)})
     for gene in cohort.geometry.panel:
-        table[gene.name] = (assembled_copies(cohort.genes[gene.name].to_numpy()) > 0).astype(np.int64)
+        copies = assembled_copies(cohort.genes[gene.name].to_numpy())
+        table[gene.name] = np.minimum(copies, 1) if _has_shv(cohort) else copies
     if cohort.geometry.has_plasmids:
         others = tuple(family for family in FAMILIES if family not in _PUBLISHED_FAMILIES)
         for family in _PUBLISHED_FAMILIES + others:
@@ -100,6 +106,10 @@ def kleborate_table(cohort: SimulatedCohort) -> pd.DataFrame:
     for gene in cohort.geometry.panel:
         table[gene.name] = assembled_copies(cohort.genes[gene.name].to_numpy())
     return table
+
+
+def _has_shv(cohort: SimulatedCohort) -> bool:
+    return any(gene.name == KLEBORATE_GENE for gene in cohort.geometry.panel)
 
 
 def assembled_copies(copies: np.ndarray) -> np.ndarray:
@@ -160,10 +170,11 @@ def _config_text(cohort: SimulatedCohort) -> str:
     keys |= {
         "out_dir": "run",
         "kpsc_gt_path": "truth/amrfinder_gt.tsv",
-        "kpsc_kleborate_gt_path": "truth/kleborate_gt.tsv",
         "kpsc_meta_path": "truth/metadata.tsv",
         "gene_coords_path": "gene_coords.tsv",
     }
+    if _has_shv(cohort):
+        keys["kpsc_kleborate_gt_path"] = "truth/kleborate_gt.tsv"
     if cohort.geometry.has_plasmids:
         keys["plasmid_gene_coords_path"] = "plasmid_gene_coords.tsv"
     return _CONFIG_HEAD + yaml.safe_dump(keys, sort_keys=False)
