@@ -2,8 +2,8 @@
 
     python benchmarks/run_1k.py [--isolates 1000] [--kills 2]
 
-Two runs of `copyfold cnv train experiments/32/config.yaml --set …` on CPU: one uninterrupted, one killed with SIGKILL at
-random moments of training and continued with `--resume`. Their latents.npy must be the same to the bit.
+Two runs of `copyfold cnv train experiments/32/config.yaml --set …` on CPU: one uninterrupted, one killed with SIGKILL
+at random moments of training and continued with `--resume`. Their latents.npy must be the same to the bit.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import torch
+
 from common import machine, print_table
 
 ROOT = Path(__file__).parents[1]

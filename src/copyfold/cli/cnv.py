@@ -53,7 +53,7 @@ def infer(run: RunArgument, device: DeviceOption = "auto", quiet: QuietOption = 
 
 @app.command()
 def segment(run: RunArgument, set_: SetOption = [], quiet: QuietOption = False) -> None:  # noqa: B006
-    """Segment again, perhaps with other hmm_* keys (segments.parquet).
+    """Segment again, perhaps with other `hmm_*` keys (segments.parquet).
 
     Example: `copyfold cnv segment my/run --set hmm_self_transition=0.95`
     """
@@ -62,7 +62,7 @@ def segment(run: RunArgument, set_: SetOption = [], quiet: QuietOption = False) 
 
 @app.command()
 def call(run: RunArgument, set_: SetOption = [], quiet: QuietOption = False) -> None:  # noqa: B006
-    """Call genes again, perhaps with other cnv_*, pcn_* keys or genes (gene_calls.tsv, plasmid_gene_calls.tsv).
+    """Call genes again, perhaps with other `cnv_*`, `pcn_*` keys or genes (gene_calls.tsv, plasmid_gene_calls.tsv).
 
     Example: `copyfold cnv call my/run --set gene_coords_path=panel.tsv`
     """

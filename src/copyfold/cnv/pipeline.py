@@ -336,6 +336,8 @@ def read_calls(path: Path) -> pd.DataFrame:
 def evaluate(job: Job) -> dict[str, Any]:
     """Compare calls with the ground truth; writes evaluation.txt and metrics.json."""
     run = job.run
+    if job.config.kpsc_meta_path and job.inputs.truth is None:
+        job.console.warn("kpsc_meta_path is not used without kpsc_gt_path: there is no truth to report by ST")
     plasmid = run.file("plasmid_gene_calls.tsv")
     summary = summarise_segments(read_segments(run.path), job.inputs.store.sample_ids)
     evaluation = job.module("evaluation")(job.config).evaluate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -72,21 +73,21 @@ class Console:
             yield update
 
     def _lines(self, title: str, total: int) -> Progress:
-        started = time.monotonic()
-        first: int | None = None
-        last_line = started - self.seconds_between_lines
+        first: tuple[float, int] | None = None
+        last_line = -math.inf
 
         def update(done: int, note: str = "") -> None:
             nonlocal first, last_line
             now = time.monotonic()
-            if first is None:
-                first = done - 1  # a resumed job starts part of the way along
+            # Timed from the first report on: a resumed job starts part of the way along, and first steps compile.
+            first = first or (now, done)
             if done < total and now - last_line < self.seconds_between_lines:
                 return
             last_line = now
-            remaining = (now - started) / max(1, done - first) * (total - done)
-            eta = f", about {format_seconds(remaining)} left" if done < total else ""
-            self.say(f"{title} {done}/{total}{eta}{'  ' + note if note else ''}")
+            left = ""
+            if first[1] < done < total:
+                left = f", about {format_seconds((now - first[0]) / (done - first[1]) * (total - done))} left"
+            self.say(f"{title} {done}/{total}{left}{'  ' + note if note else ''}")
 
         return update
 

@@ -25,7 +25,8 @@ def test_progress_lines_name_the_job_and_the_time_left(capsys):
         for done in (1, 2, 3):
             progress(done, "loss 0.1")
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("training, epoch 1/3, about ")
+    assert lines[0] == "training, epoch 1/3  loss 0.1", "one step tells no speed"
+    assert lines[1].startswith("training, epoch 2/3, about ")
     assert lines[-1] == "training, epoch 3/3  loss 0.1"
 
 
