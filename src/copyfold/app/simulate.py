@@ -6,7 +6,7 @@ from pathlib import Path
 
 from copyfold.cnv.simulation import PRESETS, like, load_settings, preset, simulate, write_cohort
 from copyfold.core.console import Console
-from copyfold.errors import RunError
+from copyfold.core.files import check_vacant
 
 
 def simulate_cohort(out: Path, isolates: int, settings: str, table: Path | None, seed: int, console: Console) -> None:
@@ -28,8 +28,7 @@ def simulate_cohort(out: Path, isolates: int, settings: str, table: Path | None,
     CopyfoldError
         Impossible settings, a damaged table, or a folder that holds something.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"{out}: exists already and is not an empty folder; choose another name or delete it")
+    check_vacant(out)
     chosen = preset(settings) if settings in PRESETS else load_settings(Path(settings))
     geometry = None if table is None else like(table)
     console.say(f"simulating {isolates} isolates ({chosen.name}, seed {seed})")

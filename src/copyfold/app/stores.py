@@ -11,7 +11,8 @@ from copyfold.cnv.coordinates import Gene, read_gene_table, same_contig
 from copyfold.cnv.importers import READERS, gene_depths, select_contigs
 from copyfold.cnv.store import Contigs, open_store, read_manifest, write_store
 from copyfold.core.console import Console
-from copyfold.errors import ConfigError, InputError, RunError
+from copyfold.core.files import check_vacant
+from copyfold.errors import ConfigError, InputError
 
 
 def build_store(
@@ -31,8 +32,7 @@ def build_store(
     """
     if tool not in READERS:
         raise ConfigError(f"--from {tool}: must be {' or '.join(READERS)}")
-    if out.exists():
-        raise RunError(f"{out}: exists already; choose another name or delete it")
+    check_vacant(out)
     files = _find_tables(inputs)
     genes = read_gene_table(genes_path) if genes_path else None
     rows: list[np.ndarray] = []

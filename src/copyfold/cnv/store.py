@@ -6,15 +6,14 @@ memory opens at once; writing goes through a folder beside the target that is re
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from copyfold.core.files import file_digest, read_json, read_npy, write_json, write_npy
-from copyfold.errors import InputError, RunError
+from copyfold.core.files import atomic_folder, file_digest, read_json, read_npy, write_json, write_npy
+from copyfold.errors import InputError
 
 STORE_FORMAT = "copyfold-store/1"
 _BATCH_BYTES = 64 * 2**20
@@ -235,7 +234,7 @@ def write_store(
     kind: Literal["chromosome", "plasmid"] = "chromosome",
     unit: str = "read starts per bin",
 ) -> Path:
-    """Write a store in one piece; an existing folder is refused.
+    """Write a store in one piece; a folder that holds something is refused.
 
     Parameters
     ----------
@@ -250,15 +249,9 @@ def write_store(
     Raises
     ------
     RunError
-        The folder exists or cannot be written.
+        The folder is not vacant or cannot be written.
     """
-    path = Path(path)
-    if path.exists():
-        raise RunError(f"{path}: exists already; choose another name or delete it")
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir(parents=True)
+    with atomic_folder(path) as partial:
         write_npy(partial / "counts.npy", np.ascontiguousarray(counts, dtype=np.uint32))
         width = max(1, int(np.char.str_len(contigs.chrom).max()))
         rows = np.empty(len(contigs), dtype=[("chrom", f"<U{width}"), ("start", "<u4"), ("end", "<u4")])
@@ -279,12 +272,7 @@ def write_store(
                 "digests": {name: file_digest(partial / name) for name in files},
             },
         )
-        partial.rename(path)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return path
+    return Path(path)
 
 
 def read_manifest(path: Path) -> dict | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,13 +41,54 @@ def atomic_path(target: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         partial.replace(target)
     except OSError as error:
-        raise RunError(
-            f"{target}: cannot be written ({error.strerror or error}); "
-            "free some space or choose a folder you may write to"
-        ) from error
+        raise _cannot_write(target, error) from error
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def check_vacant(folder: Path) -> None:
+    """Refuse a folder that is to be made and holds something already.
+
+    Raises
+    ------
+    RunError
+        It exists and is not an empty folder.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"{folder}: exists already and is not an empty folder; choose another name or delete it")
+
+
+@contextmanager
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """Yield a folder beside `target` to fill; rename it to `target` when the block ends well.
+
+    Raises
+    ------
+    RunError
+        `target` is not vacant, or cannot be written. No half-filled folder stays behind.
+    """
+    target = Path(target)
+    check_vacant(target)
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        if target.exists():
+            target.rmdir()
+        partial.rename(target)
+    except OSError as error:
+        raise _cannot_write(target, error) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _cannot_write(target: Path, error: OSError) -> RunError:
+    return RunError(
+        f"{target}: cannot be written ({error.strerror or error}); free some space or choose a folder you may write to"
+    )
 
 
 def write_text(target: Path, text: str) -> None:

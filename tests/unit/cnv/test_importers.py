@@ -115,6 +115,7 @@ def test_stores_from_a_folder_are_sorted_by_sample(tmp_path):
 )
 def test_bad_sets_of_tables(tmp_path, change, error, message):
     (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "something").touch()
     files = [write(tmp_path / "A.tsv", ROWS), write(tmp_path / "B.tsv", change.get("other", ROWS))]
     genes = None
     if "genes" in change:

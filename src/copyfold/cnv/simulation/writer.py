@@ -6,7 +6,6 @@ format is an outside one (coordinates of genes) and 0-based half-open in `truth/
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,8 +18,7 @@ from copyfold.cnv.simulation.cohort import SimulatedCohort
 from copyfold.cnv.simulation.plasmids import FAMILIES, PANEL, plasmid_contigs
 from copyfold.cnv.store import write_store
 from copyfold.cnv.truth import KLEBORATE_GENE
-from copyfold.core.files import atomic_path, write_text
-from copyfold.errors import RunError
+from copyfold.core.files import atomic_folder, atomic_path, write_text
 
 # Columns of the published AMRFinder+ table, in its order; families beyond it follow.
 _PUBLISHED_FAMILIES = ("blaKPC", "blaNDM", "blaCTX-M", "qnrB", "blaOXA-48-like", "aac6-Ib-cr")
@@ -44,13 +42,7 @@ def write_cohort(cohort: SimulatedCohort, out: Path) -> Path:
     RunError
         `out` holds something already or cannot be written.
     """
-    out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"{out}: exists already and is not an empty folder; choose another name or delete it")
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir(parents=True)
+    with atomic_folder(out) as partial:
         write_store(partial / "chromosome", cohort.counts, cohort.contigs, cohort.sample_ids)
         if cohort.plasmid_counts is not None:
             write_store(
@@ -74,14 +66,7 @@ def write_cohort(cohort: SimulatedCohort, out: Path) -> Path:
         _write_table(truth / "genes.tsv", cohort.genes)
         write_text(partial / "settings.yaml", _settings_text(cohort))
         write_text(partial / "config.yaml", _config_text(cohort))
-        if out.exists():
-            out.rmdir()
-        partial.rename(out)
-    except OSError as error:
-        raise RunError(f"{out}: cannot be written ({error.strerror or error}); choose another folder") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return out
+    return Path(out)
 
 
 def amrfinder_table(cohort: SimulatedCohort) -> pd.DataFrame:
