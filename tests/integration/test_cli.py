@@ -28,6 +28,12 @@ COMMANDS = [
     ("cnv", "store"),
     ("cnv", "store", "build"),
     ("cnv", "store", "info"),
+    ("cnv", "store", "merge"),
+    ("cnv", "store", "validate"),
+    ("cnv", "truth"),
+    ("cnv", "truth", "amrfinder"),
+    ("cnv", "truth", "kleborate"),
+    ("cnv", "truth", "join"),
 ]
 
 

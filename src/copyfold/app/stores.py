@@ -1,18 +1,35 @@
-"""Building a store from other tools' tables, and saying what a store holds."""
+"""Building a store from other tools' tables, joining stores, and saying what a store holds and whether it is whole."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from copyfold.cnv.coordinates import Gene, read_gene_table, same_contig
-from copyfold.cnv.importers import READERS, gene_depths, select_contigs
-from copyfold.cnv.store import Contigs, open_store, read_manifest, write_store
+from copyfold.cnv.coordinates import Gene, read_gene_table
+from copyfold.cnv.importers import READERS, Importer, ImportSettings, SampleCounts, Source
+from copyfold.cnv.importers.cnvrock import overlapped_bins
+from copyfold.cnv.store import Contigs, Store, check_ordered, open_store, read_manifest
+from copyfold.cnv.store_build import (
+    Intake,
+    Kind,
+    Projection,
+    StoreColumns,
+    check_same_bins,
+    create_store,
+    project_contigs,
+    project_genes,
+    store_rows,
+)
 from copyfold.core.console import Console
-from copyfold.core.files import check_vacant
+from copyfold.core.files import check_vacant, file_digest
 from copyfold.errors import ConfigError, InputError
+
+_PUBLISHED = "cnvrock"
+TOOLS = (*READERS, _PUBLISHED)
+"""What ``--from`` takes."""
 
 
 def build_store(
@@ -22,106 +39,210 @@ def build_store(
     contig_names: Sequence[str],
     genes_path: Path | None,
     console: Console,
+    *,
+    settings: ImportSettings | None = None,
+    skip_bad: bool = False,
 ) -> None:
     """Gather count tables into a chromosome store, or with `genes_path` into a plasmid store.
+
+    Parameters
+    ----------
+    inputs : sequence of Path
+        Tables or folders of them; for ``cnvrock`` one published store.
+    out : Path
+    tool : str
+        One of `TOOLS`.
+    contig_names : sequence of str
+        Contigs to keep; by default the longest.
+    genes_path : Path or None
+    console : Console
+    settings : ImportSettings, optional
+        What the tables do not say about themselves.
+    skip_bad : bool
+        Leave a bad table out, say so and list it in the store's ``skipped.tsv``, instead of stopping.
 
     Raises
     ------
     CopyfoldError
         A table is damaged, tables differ in their bins, two tables are of one sample, or `out` exists.
     """
-    if tool not in READERS:
-        raise ConfigError(f"--from {tool}: must be {' or '.join(READERS)}")
+    settings = settings or ImportSettings()
+    if tool not in TOOLS:
+        raise ConfigError(f"--from {tool}: must be {', '.join(TOOLS[:-1])} or {TOOLS[-1]}")
     check_vacant(out)
-    files = _find_tables(inputs)
+    if tool == _PUBLISHED:
+        if contig_names or genes_path or skip_bad:
+            raise ConfigError("--from cnvrock copies a whole store: --contig, --genes and --skip-bad do not apply")
+        _convert_published(inputs, out, settings, console)
+        return
+    importer = READERS[tool]
+    importer.check(settings)
     genes = read_gene_table(genes_path) if genes_path else None
-    rows: list[np.ndarray] = []
-    owners: dict[str, Path] = {}
-    contigs: Contigs | None = None
-    with console.progress("reading tables, file", len(files)) as progress:
-        for number, path in enumerate(files, start=1):
-            sample = READERS[tool](path)
-            if contigs is None:
-                contigs = sample.contigs
-            _check_same_bins(path, files[0], sample.contigs, contigs)
-            if sample.sample_id in owners:
-                raise InputError(f"{path}: is of sample {sample.sample_id}, as {owners[sample.sample_id]} is; keep one")
-            owners[sample.sample_id] = path
-            rows.append(sample.counts.astype(np.uint32))
+    sources = importer.find(inputs)
+    collector = _Collector(importer, settings, contig_names, genes, console)
+    with create_store(out) as intake, console.progress("reading tables, file", len(sources)) as progress:
+        intake.source = _source(tool, settings)
+        for number, source in enumerate(sources, start=1):
+            try:
+                sample = collector.read(source)
+            except InputError as error:
+                if not skip_bad:
+                    raise
+                console.warn(f"left out: {error}")
+                intake.skipped.append((source.name, str(error)))
+            else:
+                collector.add(sample, intake)
             progress(number)
-    assert contigs is not None
-    names = np.array(list(owners))
-    order = np.argsort(names)
-    counts = np.stack(rows)[order]
-    if genes is None:
-        columns = select_contigs(contigs, contig_names)
-        kept = Contigs(contigs.chrom[columns], contigs.start[columns], contigs.end[columns])
-        write_store(out, counts[:, columns], kept, names[order])
-    else:
-        _write_plasmid_store(out, counts, contigs, names[order], genes, console)
-    console.say(f"{out}: {len(names)} samples")
+        collector.check_majority()
+    left_out = f", {len(intake.skipped)} tables left out (skipped.tsv)" if intake.skipped else ""
+    console.say(f"{out}: {len(intake.names)} samples{left_out}")
 
 
-def _find_tables(inputs: Sequence[Path]) -> list[Path]:
-    files: list[Path] = []
-    for path in inputs:
-        if path.is_dir():
-            found = sorted(item for item in path.iterdir() if item.name.endswith((".tsv", ".tsv.gz")))
-            if not found:
-                raise InputError(f"{path}: holds no .tsv or .tsv.gz file")
-            files += found
+def _source(tool: str, settings: ImportSettings) -> dict[str, str | float]:
+    """What the manifest says of where the numbers come from."""
+    said: dict[str, str | float | None] = {
+        "from": tool,
+        "read_length": settings.read_length,
+        "columns": settings.columns,
+    }
+    return {key: value for key, value in said.items() if value is not None}
+
+
+class _Collector:
+    """Reads samples one by one and holds them to the first one's bins."""
+
+    def __init__(
+        self,
+        importer: Importer,
+        settings: ImportSettings,
+        contig_names: Sequence[str],
+        genes: Sequence[Gene] | None,
+        console: Console,
+    ) -> None:
+        self._importer, self._settings, self._console = importer, settings, console
+        self._contig_names, self._genes = contig_names, genes
+        self._owners: dict[str, Path] = {}
+        self._first: tuple[Path, Contigs] | None = None
+        self._projection: Projection | None = None
+        self._other_bins = 0
+
+    def read(self, source: Source) -> SampleCounts:
+        sample = self._importer.read(source, self._settings)
+        if not sample.sample_id:
+            raise InputError(f"{source.name}: gives no sample name; name the file SAMPLE.…")
+        if self._first:
+            try:
+                check_same_bins(source.name, sample.contigs, *self._first)
+            except InputError:
+                self._other_bins += 1
+                raise
+        if sample.sample_id in self._owners:
+            owner = self._owners[sample.sample_id]
+            raise InputError(f"{source.name}: is of sample {sample.sample_id}, as {owner} is; keep one")
+        self._first = self._first or (source.name, sample.contigs)
+        self._owners[sample.sample_id] = source.name
+        return sample
+
+    def add(self, sample: SampleCounts, intake: Intake) -> None:
+        self._projection = self._projection or self._project(sample.contigs)
+        intake.columns = self._projection.columns
+        intake.add(sample.sample_id, self._projection.apply(sample.counts))
+
+    def _project(self, contigs: Contigs) -> Projection:
+        unit = self._importer.unit(self._settings)
+        if self._genes is None:
+            return project_contigs(contigs, self._contig_names, unit)
+        projection = project_genes(contigs, self._genes, unit)
+        if projection.left_out:
+            names = ", ".join(projection.left_out)
+            self._console.warn(f"left out, for their contigs are not in the tables: {names}")
+        return projection
+
+    def check_majority(self) -> None:
+        """Refuse to make a store of one odd first table and leave the many others out."""
+        if self._first and self._other_bins > len(self._owners):
+            raise InputError(
+                f"{self._first[0]}: {self._other_bins} tables have other bins than this first one and "
+                f"{len(self._owners)} the same; count on one reference or leave this table away"
+            )
+
+
+def _convert_published(inputs: Sequence[Path], out: Path, settings: ImportSettings, console: Console) -> None:
+    if len(inputs) != 1:
+        raise ConfigError(f"--from cnvrock takes one store, not {len(inputs)}; join stores with `cnv store merge`")
+    if settings.columns not in (None, "mean", "sum"):
+        raise ConfigError(f"--columns {settings.columns}: of cnvrock, must be mean or sum")
+    if settings.read_length is not None:
+        raise ConfigError("--read-length: published stores hold reads already; leave it out")
+    store = open_store(inputs[0])
+    kind: Kind = "chromosome" if store.genes is None else "plasmid"
+    divisors: np.ndarray | None = None
+    if settings.columns == "sum":
+        if store.genes is None:
+            raise InputError(f"{store.path}: has no genes.npy; only a plasmid store's columns are sums over bins")
+        divisors = overlapped_bins(store.contigs, settings.bin_size)
+    unit = "read starts per bin" if kind == "chromosome" else "reads per bin, mean over bins"
+    columns = StoreColumns(store.contigs, kind, unit, store.genes)
+    with create_store(out) as intake, console.progress("copying rows, sample", store.n_samples) as progress:
+        intake.columns, intake.source = columns, _source(_PUBLISHED, settings)
+        with store_rows(store) as rows:
+            for number, name in enumerate(store.sample_ids.tolist()):
+                row = rows[number]
+                intake.add(name, row if divisors is None else np.rint(row / divisors))
+                progress(number + 1)
+    console.say(f"{out}: {store.n_samples} samples")
+
+
+def merge_stores(paths: Sequence[Path], out: Path, console: Console) -> None:
+    """Join stores of the same columns into one, rows sorted by sample.
+
+    Raises
+    ------
+    CopyfoldError
+        Columns, kinds or units differ, a sample is in two stores, or `out` exists.
+    """
+    if len(paths) < 2:
+        raise ConfigError(f"{len(paths)} store given; a merge takes at least two")
+    check_vacant(out)
+    stores = [open_store(path) for path in paths]
+    columns = _shared_columns(stores, console)
+    owners: dict[str, Path] = {}
+    for store in stores:
+        for name in store.sample_ids.tolist():
+            if name in owners:
+                raise InputError(f"{store.path}: sample {name} is in {owners[name]}, too; keep it in one store")
+            owners[name] = store.path
+    done = 0
+    with create_store(out) as intake, console.progress("copying rows, sample", len(owners)) as progress:
+        intake.columns, intake.source = columns, {"merged": len(stores)}
+        for store in stores:
+            with store_rows(store) as rows:
+                for number, name in enumerate(store.sample_ids.tolist()):
+                    intake.add(name, rows[number])
+                    done += 1
+                    progress(done)
+    console.say(f"{out}: {len(owners)} samples of {len(stores)} stores")
+
+
+def _shared_columns(stores: Sequence[Store], console: Console) -> StoreColumns:
+    first = stores[0]
+    first_genes = None if first.genes is None else first.genes.tolist()
+    for store in stores[1:]:
+        check_same_bins(store.path, store.contigs, first.path, first.contigs)
+        if (None if store.genes is None else store.genes.tolist()) != first_genes:
+            raise InputError(f"{store.path}: its genes are not those of {first.path}; build both from one table")
+    said: dict[str, Path] = {}
+    for store in stores:
+        unit = (read_manifest(store.path) or {}).get("unit")
+        if unit is None:
+            console.warn(f"{store.path}: does not say its unit; it is taken to be that of the others")
         else:
-            files.append(path)
-    return files
-
-
-def _check_same_bins(path: Path, first_path: Path, contigs: Contigs, first: Contigs) -> None:
-    if len(contigs) != len(first):
-        raise InputError(f"{path}: has {len(contigs)} bins, {first_path} has {len(first)}; count on one reference")
-    same = (contigs.chrom == first.chrom) & (contigs.start == first.start) & (contigs.end == first.end)
-    if not same.all():
-        row = int(np.flatnonzero(~same)[0])
-        raise InputError(
-            f"{path}: bin {row + 1} is {_place(contigs, row)}, in {first_path} {_place(first, row)}; "
-            "count on one reference"
-        )
-
-
-def _place(contigs: Contigs, row: int) -> str:
-    return f"{contigs.chrom[row]}:{contigs.start[row] + 1}-{contigs.end[row]}"
-
-
-def _write_plasmid_store(
-    out: Path,
-    counts: np.ndarray,
-    contigs: Contigs,
-    names: np.ndarray,
-    genes: Sequence[Gene],
-    console: Console,
-) -> None:
-    present = list(dict.fromkeys(contigs.chrom.tolist()))
-    kept = [gene for gene in genes if any(same_contig(gene.contig, name) for name in present)]
-    if not kept:
-        raise InputError(
-            f"no gene's contig is in the tables, which have {', '.join(present[:8])}; check the coordinates"
-        )
-    if left := [gene.name for gene in genes if gene not in kept]:
-        console.warn(f"left out, for their contigs are not in the tables: {', '.join(left)}")
-    depths = np.stack([gene_depths(counts, gene, contigs) for gene in kept], axis=1)
-    places = Contigs(
-        np.array([gene.contig for gene in kept]),
-        np.array([gene.start for gene in kept]),
-        np.array([gene.end for gene in kept]),
-    )
-    write_store(
-        out,
-        np.rint(depths),
-        places,
-        names,
-        genes=np.array([gene.name for gene in kept]),
-        kind="plasmid",
-        unit="overlap-weighted reads per bin",
-    )
+            said.setdefault(str(unit), store.path)
+    if len(said) > 1:
+        (unit, path), (other, other_path) = list(said.items())[:2]
+        raise InputError(f"{other_path}: counts are '{other}', in {path} '{unit}'; build both the same way")
+    kind: Kind = "chromosome" if first.genes is None else "plasmid"
+    return StoreColumns(first.contigs, kind, next(iter(said), "reads per bin"), first.genes)
 
 
 def describe_store(path: Path) -> str:
@@ -135,6 +256,7 @@ def describe_store(path: Path) -> str:
         f"store      {path} ({manifest.get('format', 'no manifest')}, {manifest.get('kind', 'kind not said')})",
         f"samples    {store.n_samples}: {store.sample_ids[0]} … {store.sample_ids[-1]}",
         f"columns    {store.n_bins} on {len(chroms)} contigs: {_some(chroms)}",
+        f"unit       {manifest.get('unit', 'not said')}",
         f"median     {low:.0f} / {middle:.0f} / {high:.0f} per column (10th, 50th, 90th percentile of samples)",
         f"no reads   {int((medians < 1).sum())} samples have a median below one read",
     ]
@@ -145,3 +267,65 @@ def describe_store(path: Path) -> str:
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+
+
+def store_problems(path: Path) -> list[str]:
+    """Everything that is wrong with a store; digests and values are read again.
+
+    Returns
+    -------
+    list of str
+        One line each; empty where all is well. A store without a manifest has no digests to compare.
+    """
+    problems: list[str] = []
+    manifest: dict[str, Any] = {}
+    store: Store | None = None
+    try:
+        found_manifest = read_manifest(path)
+        manifest = {} if found_manifest is None else found_manifest
+        digests = manifest.get("digests", {}) if isinstance(manifest, dict) else None
+        if not isinstance(digests, dict):
+            return [f"{path / 'manifest.json'}: is no manifest of a store; build the store again or delete the file"]
+        for name, digest in digests.items():
+            if not (path / name).is_file():
+                problems.append(f"{path / name}: is in the manifest and not in the folder")
+            elif (found := file_digest(path / name)) != digest:
+                problems.append(f"{path / name}: has changed since the store was made ({found}, manifest {digest})")
+        store = open_store(path)
+        if store.genes is None:
+            check_ordered(store)
+        if (path / "medians.npy").exists():
+            store.medians()  # refuses what cannot be medians
+    except InputError as error:
+        problems.append(str(error))
+    if store is None:
+        return problems
+    facts: dict[str, object] = {
+        "n_samples": store.n_samples,
+        "n_bins": store.n_bins,
+        "kind": "chromosome" if store.genes is None else "plasmid",
+    }
+    for key, value in facts.items():
+        if key in manifest and manifest[key] != value:
+            problems.append(f"{path / 'manifest.json'}: {key} is {manifest[key]}, the arrays say {value}")
+    return problems
+
+
+def validate_store(path: Path, console: Console) -> str:
+    """Check a store through and through; returns the line that says it is well.
+
+    Raises
+    ------
+    InputError
+        Something is wrong; every finding has been said as a warning before.
+    """
+    problems = store_problems(path)
+    for problem in problems[:-1]:
+        console.warn(problem)
+    if problems:
+        more = f" (and {len(problems) - 1} more, above)" if len(problems) > 1 else ""
+        raise InputError(problems[-1] + more)
+    manifest = read_manifest(path)
+    checked = "digests and values agree" if manifest else "values are sound; no manifest.json, so no digests to compare"
+    store = open_store(path, check_values=False)
+    return f"{path}: {store.n_samples} samples × {store.n_bins} columns, {checked}"

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from copyfold.cli import store, truth
 from copyfold.cli.options import DeviceOption, QuietOption, RunArgument, SetOption
 
 app = typer.Typer(no_args_is_help=True, help="Copy number of genes from short-read depth.")
-store_app = typer.Typer(no_args_is_help=True, help="Count stores: build and look at them.")
-app.add_typer(store_app, name="store")
+app.add_typer(store.app, name="store")
+app.add_typer(truth.app, name="truth")
 
 
 @app.command()
@@ -102,45 +103,3 @@ def simulate(
 
     simulate_cohort(out, isolates, settings, like, seed, Console(quiet=quiet))
     print(out / "config.yaml")
-
-
-@store_app.command("build")
-def store_build(
-    inputs: Annotated[
-        list[Path],
-        typer.Argument(metavar="INPUT…", help="Count tables, or folders that hold them (*.tsv, *.tsv.gz)."),
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Store to make; must not exist.")],
-    from_: Annotated[
-        str, typer.Option("--from", help="What wrote the tables: `gatk` (CollectReadCounts TSV).")
-    ] = "gatk",
-    contig: Annotated[
-        list[str],
-        typer.Option(help="Contigs to keep, repeated for more; default: the longest. An alias of a contig will do."),
-    ] = [],  # noqa: B006
-    genes: Annotated[
-        Path | None,
-        typer.Option(metavar="TSV", help="Make a plasmid store: one column per gene of this coordinates table."),
-    ] = None,
-    quiet: QuietOption = False,
-) -> None:
-    """Gather per-sample count tables into one store.
-
-    Chromosome, from counts at MAPQ ≥ 20: `copyfold cnv store build counts_mq20/ -o chromosome`
-
-    Plasmid genes, from counts at MAPQ ≥ 0:
-    `copyfold cnv store build counts_mq0/ -o plasmid --genes plasmid_gene_coords.tsv`
-    """
-    from copyfold.app.stores import build_store
-    from copyfold.core.console import Console
-
-    build_store(inputs, out, from_, contig, genes, Console(quiet=quiet))
-    print(out)
-
-
-@store_app.command("info")
-def store_info(store: Annotated[Path, typer.Argument(metavar="STORE")]) -> None:
-    """Say what a store holds, and check it."""
-    from copyfold.app.stores import describe_store
-
-    print(describe_store(store))

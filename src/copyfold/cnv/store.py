@@ -278,4 +278,9 @@ def write_store(
 def read_manifest(path: Path) -> dict | None:
     """The store's manifest, or None for a store that other tools wrote."""
     manifest = Path(path) / "manifest.json"
-    return read_json(manifest) if manifest.exists() else None
+    if not manifest.exists():
+        return None
+    content = read_json(manifest)
+    if not isinstance(content, dict):
+        raise InputError(f"{manifest}: is no manifest of a store; build the store again or delete the file")
+    return content

@@ -1,4 +1,4 @@
-"""Count tables of other tools → rows of a store."""
+"""GATK CollectReadCounts, ``--format TSV``."""
 
 from __future__ import annotations
 
@@ -6,34 +6,25 @@ import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from copyfold.cnv.coordinates import Gene, find_gene_bins, same_contig
+from copyfold.cnv.importers.sample import (
+    LARGEST_COUNT,
+    ImportSettings,
+    SampleCounts,
+    Source,
+    find_tables,
+    refuse_columns,
+    refuse_read_length,
+)
 from copyfold.cnv.store import Contigs
 from copyfold.cnv.tables import read_bytes, read_table
 from copyfold.errors import InputError
 
 GATK_COLUMNS = ("CONTIG", "START", "END", "COUNT")
-_LARGEST_COUNT = 2**32 - 1
 _SAM_HEADER = r"(?:@[^\n]*\n?)*"
-
-
-class SampleCounts(NamedTuple):
-    """Counts of one sample.
-
-    Attributes
-    ----------
-    sample_id : str
-    contigs : Contigs
-    counts : numpy.ndarray, (n_bins,), int64
-    """
-
-    sample_id: str
-    contigs: Contigs
-    counts: np.ndarray
 
 
 def read_gatk_counts(path: Path) -> SampleCounts:
@@ -58,7 +49,7 @@ def read_gatk_counts(path: Path) -> SampleCounts:
     except ValueError:
         raise _gatk_mistake(path) from None
     start, end, counts = (column.astype(np.int64) for column in numbers)
-    if (counts < 0).any() or (counts > _LARGEST_COUNT).any() or (start < 1).any() or (end < start).any():
+    if (counts < 0).any() or (counts > LARGEST_COUNT).any() or (start < 1).any() or (end < start).any():
         raise _gatk_mistake(path)
     named = re.search(r"^@RG\t(?:.*\t)?SM:([^\t\r\n]+)", text, flags=re.MULTILINE)
     sample_id = named[1] if named else re.split(r"\.counts\b|\.tsv\b", path.name)[0]
@@ -72,7 +63,7 @@ def _gatk_mistake(path: Path) -> InputError:
     for line, cells in table.rows:
         contig, *numbers = (cells[place] for place in places)
         for name, text in zip(GATK_COLUMNS[1:], numbers, strict=True):
-            if not (text.isascii() and text.isdigit() and int(text) <= _LARGEST_COUNT):
+            if not (text.isascii() and text.isdigit() and int(text) <= LARGEST_COUNT):
                 return InputError(f"{path}: line {line}: {name} is '{text}'; it must be a whole number of at least 0")
         start, end = int(numbers[0]), int(numbers[1])
         if start < 1 or end < start or not contig:
@@ -80,52 +71,18 @@ def _gatk_mistake(path: Path) -> InputError:
     return InputError(f"{path}: not a table of GATK CollectReadCounts --format TSV")
 
 
-READERS = {"gatk": read_gatk_counts}
-"""Reader of each tool's tables, by the name that ``--from`` takes."""
+class GatkImporter:
+    """Read starts per bin, as they are."""
 
+    def check(self, settings: ImportSettings) -> None:
+        refuse_columns("gatk", settings)
+        refuse_read_length("gatk", settings)
 
-def select_contigs(contigs: Contigs, names: Sequence[str]) -> np.ndarray:
-    """Columns that lie on the named contigs (or their aliases); without names, on the longest: (m,), int64.
+    def find(self, inputs: Sequence[Path]) -> list[Source]:
+        return find_tables(inputs, (".tsv", ".tsv.gz"))
 
-    Raises
-    ------
-    InputError
-        A name matches no contig.
-    """
-    present = list(dict.fromkeys(contigs.chrom.tolist()))
-    if not names:
-        longest = max(present, key=lambda name: int(contigs.end[contigs.chrom == name].max()))
-        return np.flatnonzero(contigs.chrom == longest)
-    chosen = []
-    for wanted in names:
-        matching = [name for name in present if same_contig(name, wanted)]
-        if not matching:
-            raise InputError(f"--contig {wanted}: the tables have {', '.join(present[:8])}")
-        chosen += matching
-    return np.flatnonzero(np.isin(contigs.chrom, chosen))
+    def read(self, source: Source, settings: ImportSettings) -> SampleCounts:
+        return read_gatk_counts(source.files[0])
 
-
-def gene_depths(counts: np.ndarray, gene: Gene, contigs: Contigs) -> np.ndarray:
-    """Overlap-weighted depth of a gene, in reads per bin of full length.
-
-    Parameters
-    ----------
-    counts : numpy.ndarray, (n_samples, n_bins)
-    gene : Gene
-    contigs : Contigs
-
-    Returns
-    -------
-    numpy.ndarray, (n_samples,), float64
-        Every bin's reads are spread evenly over its length, so that a short last bin counts by its length.
-
-    Raises
-    ------
-    InputError
-        The gene's contig is not among the bins.
-    """
-    found = find_gene_bins(gene, contigs)
-    lengths = (contigs.end - contigs.start)[found.bins]
-    bin_size = (contigs.end - contigs.start).max()
-    per_base = counts[:, found.bins] / lengths
-    return per_base @ found.weights / found.weights.sum() * bin_size
+    def unit(self, settings: ImportSettings) -> str:
+        return "read starts per bin"
