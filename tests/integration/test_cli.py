@@ -25,6 +25,8 @@ COMMANDS = [
     ("cnv", "call"),
     ("cnv", "evaluate"),
     ("cnv", "simulate"),
+    ("cnv", "reference"),
+    ("cnv", "reference", "build"),
     ("cnv", "store"),
     ("cnv", "store", "build"),
     ("cnv", "store", "info"),
@@ -85,7 +87,9 @@ def test_the_list_above_is_all_there_is():
     assert sorted(walk(typer.main.get_command(app), ())) == sorted(COMMANDS)
 
 
-@pytest.mark.parametrize("command", [(), ("cnv",), ("config",), ("cnv", "store")], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [(), ("cnv",), ("config",), ("cnv", "store"), ("cnv", "reference"), ("cnv", "truth")], ids=" ".join
+)
 def test_a_group_without_a_command_shows_its_help(copyfold, command):
     done = copyfold(*command)
     assert "Usage: copyfold" in done.stdout + done.stderr
