@@ -1,0 +1,146 @@
+"""A BAM file as its header and a stream of buffers of records."""
+
+from __future__ import annotations
+
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from copyfold.cnv.counting import kernel
+from copyfold.cnv.counting.bgzf import HEADROOM, Chunk, inflated_chunks
+from copyfold.errors import InputError
+
+_MAX_HEADER = 1 << 26
+_RULES = {
+    kernel.BAD_SIZE: "its size is {value} bytes, outside 32 to " + str(kernel.MAX_RECORD),
+    kernel.BAD_REFERENCE: "it lies on reference number {value}, which the header does not have",
+    kernel.BAD_POSITION: "its position is {value}, which lies before the contig",
+    kernel.BAD_LAYOUT: "name, CIGAR and {value} bases do not fit into it",
+    kernel.BAD_CIGAR: "one of its {value} CIGAR operations does not exist",
+}
+
+
+class References(NamedTuple):
+    """The contigs that a BAM header lists, in its order.
+
+    Attributes
+    ----------
+    names : tuple of str
+    lengths : numpy.ndarray, (n,), int64
+        bp.
+    """
+
+    names: tuple[str, ...]
+    lengths: np.ndarray
+
+
+class BamStream:
+    """An opened BAM: its references, then its records, once.
+
+    Raises
+    ------
+    InputError
+        Not BAM, damaged, truncated, or a header beyond 64 MiB.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self._chunks = inflated_chunks(self.path)
+        self.references, self._rest = self._read_header()
+
+    def __enter__(self) -> BamStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._chunks.close()
+
+    def count_into(self, layout: kernel.Layout, tallies: kernel.Tallies) -> int:
+        """Walk all records and add them to `tallies`; returns how many there were.
+
+        Raises
+        ------
+        InputError
+            A record breaks the format; the message names it.
+        """
+        n_records = 0
+        rest = self._rest
+        for chunk in chain([None], self._chunks):
+            data = rest if chunk is None else _joined(rest, chunk)
+            consumed, problem, walked, value = kernel.walk_records(data, layout, tallies)
+            n_records += walked
+            if problem != kernel.FINE:
+                rule = _RULES[problem].format(value=value)
+                raise InputError(
+                    f"{self.path}: record {n_records + 1} is damaged: {rule}; copy the file again or write it again"
+                )
+            rest = data[consumed:].copy()
+        if rest.size:
+            raise InputError(
+                f"{self.path}: truncated: record {n_records + 1} ends behind the end of the file; copy it again"
+            )
+        return n_records
+
+    def _read_header(self) -> tuple[References, np.ndarray]:
+        head = bytearray()
+        needed, ended = 12, False
+        while not ended:
+            while len(head) < needed and not ended:
+                chunk = next(self._chunks, None)
+                ended = chunk is None
+                head += b"" if chunk is None else chunk.buffer[HEADROOM : chunk.end].tobytes()
+            parsed = self._parse_header(head)
+            if not isinstance(parsed, int):
+                return parsed
+            # twice as much at least, so that a long header is not parsed once for every chunk of it
+            needed = max(parsed, min(2 * len(head), _MAX_HEADER))
+            if needed > _MAX_HEADER:
+                raise self._damaged(f"a header of {needed} bytes or more, beyond {_MAX_HEADER}")
+        raise self._damaged("it ends inside its header")
+
+    def _parse_header(self, head: bytearray) -> tuple[References, np.ndarray] | int:
+        """Return the references and what follows the header, or how many bytes it takes at least."""
+        if len(head) < 8:
+            return 8
+        if head[:4] != b"BAM\1":
+            raise InputError(f"{self.path}: is not BAM (its first bytes are {bytes(head[:4])!r}); give a BAM file")
+        place = 8 + self._size(head, 4, "text")
+        if len(head) < place + 4:
+            return place + 4
+        n_references = self._size(head, place, "list of contigs")
+        place += 4
+        if len(head) < place + 9 * n_references:
+            return place + 9 * n_references
+        names, lengths = [], np.empty(n_references, np.int64)
+        for row in range(n_references):
+            if len(head) < place + 4:
+                return place + 4
+            length = self._size(head, place, "contig name")
+            end = place + 4 + length
+            if length < 1:
+                raise self._damaged(f"a contig name of {length} bytes in its header")
+            if len(head) < end + 4:
+                return end + 4
+            names.append(head[place + 4 : end - 1].decode("utf-8", "replace"))
+            lengths[row] = self._size(head, end, "contig length")
+            place = end + 4
+        return References(tuple(names), lengths), np.frombuffer(bytes(head[place:]), np.uint8).copy()
+
+    def _size(self, head: bytearray, place: int, what: str) -> int:
+        value = int.from_bytes(head[place : place + 4], "little", signed=True)
+        if value < 0:
+            raise self._damaged(f"a {what} of size {value} in its header")
+        return value
+
+    def _damaged(self, what: str) -> InputError:
+        return InputError(f"{self.path}: damaged BAM: {what}; copy the file again or write it again with samtools")
+
+
+def _joined(rest: np.ndarray, chunk: Chunk) -> np.ndarray:
+    """`rest` and the chunk's bytes in one array; in the chunk's own headroom where that suffices."""
+    first = HEADROOM - rest.size
+    if first < 0:
+        return np.concatenate([rest, chunk.buffer[HEADROOM : chunk.end]])
+    chunk.buffer[first:HEADROOM] = rest
+    return chunk.buffer[first : chunk.end]

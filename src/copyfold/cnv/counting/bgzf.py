@@ -1,0 +1,183 @@
+"""BGZF, the blocked gzip of BAM: blocks are found by their headers and inflated by two threads, in order.
+
+Format: section 4.1 of the SAM specification, https://samtools.github.io/hts-specs/SAMv1.pdf. libdeflate (package
+``deflate``) inflates 2.7 times faster than zlib and, like it, without holding the GIL.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import deflate
+import numpy as np
+
+from copyfold.errors import InputError
+
+END_MARKER = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+"""The empty block that ends every whole BGZF file."""
+
+MAX_BLOCK = 1 << 16
+"""Bytes of a block, before and after inflation; the format allows no more."""
+
+HEADROOM = 1 << 16
+"""Bytes before the inflated ones of a chunk, room for what remained of the chunk before it."""
+
+_READ_BYTES = 1 << 17
+_BLOCKS = 32
+_THREADS = 2
+_AHEAD = 4
+_FIXED = struct.Struct("<4sIBBH")
+_TAIL = struct.Struct("<II")
+
+
+class Block(NamedTuple):
+    """Place of one block in a buffer: ``[start, end)``, of which ``[first, end - 8)`` is deflated data."""
+
+    start: int
+    first: int
+    end: int
+
+
+class Chunk(NamedTuple):
+    """Inflated bytes ``buffer[HEADROOM:end]``; what lies before them is the reader's to write to.
+
+    Attributes
+    ----------
+    buffer : numpy.ndarray, uint8
+        Good until the next chunk is asked for, then filled anew: fresh memory for every chunk would cost more
+        than walking it.
+    end : int
+    """
+
+    buffer: np.ndarray
+    end: int
+
+
+def inflated_chunks(path: Path) -> Generator[Chunk, None, None]:
+    """Yield the inflated content of a BGZF file, in order.
+
+    At most `_AHEAD` chunks of `_BLOCKS` blocks are held, whatever the file claims about itself.
+
+    Raises
+    ------
+    InputError
+        The file is missing, empty, not BGZF, damaged (size or CRC-32 of a block) or truncated.
+    """
+    try:
+        with Path(path).open("rb") as handle, ThreadPoolExecutor(_THREADS) as pool:
+            waiting: deque[Future[Chunk]] = deque()
+            spare = [np.empty(HEADROOM + _BLOCKS * MAX_BLOCK, np.uint8) for _ in range(_AHEAD)]
+            try:
+                for compressed, blocks in _compressed_chunks(path, handle):
+                    waiting.append(pool.submit(_inflate, path, compressed, blocks, spare.pop()))
+                    if not spare:
+                        chunk = waiting.popleft().result()
+                        yield chunk
+                        spare.append(chunk.buffer)
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for job in waiting:
+                    job.cancel()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; check the path") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the file and the disk") from error
+
+
+def _compressed_chunks(path: Path, handle: BinaryIO) -> Iterator[tuple[bytes, list[Block]]]:
+    """Buffers with up to `_BLOCKS` of the whole blocks in them; checks that the last block is the end marker."""
+    rest = b""
+    last = b""
+    position = 0
+    while more := handle.read(_READ_BYTES):
+        buffer = rest + more
+        blocks = _blocks_in(path, buffer, position)
+        used = blocks[-1].end if blocks else 0
+        rest = buffer[used:]
+        position += used
+        if blocks:
+            last = buffer[blocks[-1].start : used]
+        for first in range(0, len(blocks), _BLOCKS):
+            yield buffer, blocks[first : first + _BLOCKS]
+    if not position and not rest:
+        raise InputError(f"{path}: the file is empty; write it again or leave the sample out")
+    if rest or last != END_MARKER:
+        raise InputError(
+            f"{path}: truncated ({'ends inside a block' if rest else 'the BGZF end marker is missing'} after "
+            f"{position} bytes); copy it again or write it again with samtools"
+        )
+
+
+def _blocks_in(path: Path, buffer: bytes, position: int) -> list[Block]:
+    """The whole blocks of `buffer`, which starts at byte `position` of the file."""
+    blocks: list[Block] = []
+    start, size = 0, len(buffer)
+    while start + 18 <= size:
+        magic, _, _, _, extra = _FIXED.unpack_from(buffer, start)
+        if magic != b"\x1f\x8b\x08\x04":
+            raise _not_bgzf(path, buffer[:4] if not position and not start else b"", position + start)
+        first = start + 12 + extra
+        if buffer[start + 12 : start + 16] == b"BC\x02\x00":
+            end = start + 1 + int.from_bytes(buffer[start + 16 : start + 18], "little")
+        elif first > size:
+            break
+        else:
+            end = start + _block_size(path, buffer[start + 12 : first], position + start)
+        if end < first + 8:
+            raise InputError(
+                f"{path}: the block at byte {position + start} claims {end - start} bytes, fewer than its own "
+                "header; the file is damaged, copy it again"
+            )
+        if end > size:
+            break
+        blocks.append(Block(start, first, end))
+        start = end
+    return blocks
+
+
+def _block_size(path: Path, extra: bytes, where: int) -> int:
+    """Size of a block from its extra field, where other subfields stand before the BGZF one."""
+    place = 0
+    while place + 4 <= len(extra):
+        length = int.from_bytes(extra[place + 2 : place + 4], "little")
+        if extra[place : place + 2] == b"BC" and length == 2 and place + 6 <= len(extra):
+            return int.from_bytes(extra[place + 4 : place + 6], "little") + 1
+        place += 4 + length
+    raise _not_bgzf(path, b"", where)
+
+
+def _not_bgzf(path: Path, magic: bytes, where: int) -> InputError:
+    if magic == b"CRAM":
+        return InputError(f"{path}: is CRAM, not BAM; convert it with `samtools view -b`")
+    if not where:
+        return InputError(f"{path}: is not BAM (no BGZF block at its start); give a BAM file as samtools writes it")
+    return InputError(
+        f"{path}: no BGZF block where one must begin, at byte {where}; the file is damaged, copy it again"
+    )
+
+
+def _inflate(path: Path, compressed: bytes, blocks: list[Block], buffer: np.ndarray) -> Chunk:
+    source, target = memoryview(compressed), memoryview(buffer)
+    end = HEADROOM
+    for block in blocks:
+        checksum, size = _TAIL.unpack_from(compressed, block.end - 8)
+        if size > MAX_BLOCK:
+            raise InputError(
+                f"{path}: a block claims {size} inflated bytes, the format allows {MAX_BLOCK}; the file is damaged, "
+                "copy it again"
+            )
+        try:
+            data = deflate.deflate_decompress(source[block.first : block.end - 8], size)
+        except (deflate.DeflateError, ValueError) as error:
+            raise InputError(f"{path}: a block cannot be inflated ({error}); damaged, copy the file again") from error
+        if len(data) != size or deflate.crc32(data) != checksum:
+            raise InputError(f"{path}: a block's size or CRC-32 is wrong; the file is damaged, copy it again")
+        target[end : end + size] = data
+        end += size
+    return Chunk(buffer, end)

@@ -1,0 +1,325 @@
+"""One sample: reads per bin, depth of bins and genes at two mapping qualities, and what became of every record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from copyfold.cnv.coordinates import Gene, same_contig
+from copyfold.cnv.counting import kernel
+from copyfold.cnv.counting.bam import BamStream, References
+from copyfold.cnv.store import Contigs
+from copyfold.errors import InputError
+
+
+@dataclass(frozen=True)
+class ReadTotals:
+    """What became of the records: every array is (n_contigs + 1,), int64; the last row holds those without a contig.
+
+    Attributes
+    ----------
+    records : numpy.ndarray
+        All of them. ``records - secondary - supplementary`` are the reads.
+    secondary, supplementary : numpy.ndarray
+        By flag; a record with both is secondary.
+    mapped : numpy.ndarray
+        Mapped records that are neither.
+    duplicates : numpy.ndarray
+        Mapped records flagged as duplicates, of any kind.
+    malformed : numpy.ndarray
+        Mapped, no duplicates, but not well-formed: no bases stored, CIGAR of another length than the bases, without
+        a reference base or with an N, start behind the contig's end.
+    below_chromosome_mapq, below_plasmid_mapq : numpy.ndarray
+        Records that passed all that but not the mapping quality.
+    """
+
+    records: np.ndarray
+    secondary: np.ndarray
+    supplementary: np.ndarray
+    mapped: np.ndarray
+    duplicates: np.ndarray
+    malformed: np.ndarray
+    below_chromosome_mapq: np.ndarray
+    below_plasmid_mapq: np.ndarray
+
+    @property
+    def n_reads(self) -> int:
+        return int((self.records - self.secondary - self.supplementary).sum())
+
+    @property
+    def n_mapped(self) -> int:
+        return int(self.mapped.sum())
+
+
+@dataclass(frozen=True)
+class SampleCounts:
+    """Counts of one sample under both rules; `counts` and `gene_depth` take each contig's own.
+
+    Attributes
+    ----------
+    contigs : Contigs
+    contig_names : tuple of str
+        In the order of the bins.
+    is_plasmid : numpy.ndarray, (n_contigs,), bool
+    chromosome_mapq, plasmid_mapq : int
+    chromosome_counts, plasmid_counts : numpy.ndarray, (n_bins,), int64
+        Reads that start in the bin.
+    chromosome_depth, plasmid_depth : numpy.ndarray, (n_bins,), float64
+        Mean number of aligned bases on a position of the bin.
+    genes : tuple of Gene
+    chromosome_gene_depth, plasmid_gene_depth : numpy.ndarray, (n_genes,), float64
+        The same over the gene's own interval, exact; NaN for a gene on a contig without bins.
+    totals : ReadTotals
+    """
+
+    contigs: Contigs
+    contig_names: tuple[str, ...]
+    is_plasmid: np.ndarray
+    chromosome_mapq: int
+    plasmid_mapq: int
+    chromosome_counts: np.ndarray
+    plasmid_counts: np.ndarray
+    chromosome_depth: np.ndarray
+    plasmid_depth: np.ndarray
+    genes: tuple[Gene, ...]
+    chromosome_gene_depth: np.ndarray
+    plasmid_gene_depth: np.ndarray
+    totals: ReadTotals
+
+    @property
+    def n_reads(self) -> int:
+        return self.totals.n_reads
+
+    @property
+    def plasmid_bins(self) -> np.ndarray:
+        """Whether each bin lies on a plasmid: (n_bins,), bool."""
+        return np.repeat(self.is_plasmid, np.diff(self.contigs.chain_starts))
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Read starts per bin, each contig under its own rule: (n_bins,), int64."""
+        return np.where(self.plasmid_bins, self.plasmid_counts, self.chromosome_counts)
+
+    @property
+    def gene_depth(self) -> np.ndarray:
+        """Mean depth of each gene under its contig's rule: (n_genes,), float64."""
+        plasmids = [name for name, plasmid in zip(self.contig_names, self.is_plasmid, strict=True) if plasmid]
+        on_plasmid = [any(same_contig(gene.contig, name) for name in plasmids) for gene in self.genes]
+        return np.where(np.array(on_plasmid, dtype=bool), self.plasmid_gene_depth, self.chromosome_gene_depth)
+
+
+def bins_of(lengths: Mapping[str, int], size: int = 1000) -> Contigs:
+    """Bins of `size` bp that tile contigs of the given lengths; the last of each contig is what remains."""
+    parts = [(name, np.arange(0, length, size, dtype=np.int64), length) for name, length in lengths.items()]
+    return Contigs(
+        np.concatenate([np.full(len(start), name) for name, start, _ in parts]),
+        np.concatenate([start for _, start, _ in parts]),
+        np.concatenate([np.minimum(start + size, length) for _, start, length in parts]),
+    )
+
+
+def count_bam(
+    path: Path,
+    contigs: Contigs,
+    *,
+    chromosome_mapq: int = 20,
+    plasmid_mapq: int = 0,
+    is_plasmid: Sequence[bool] | np.ndarray | None = None,
+    genes: Sequence[Gene] = (),
+    other_contigs: bool = False,
+) -> SampleCounts:
+    """Count a BAM file in one pass; its order does not matter and no index is needed.
+
+    Parameters
+    ----------
+    path : Path
+    contigs : Contigs
+        Bins, each contig in one piece, ascending without overlap; the last bin ends where the contig does.
+    chromosome_mapq, plasmid_mapq : int
+        Least mapping qualities of the two countings.
+    is_plasmid : sequence of bool, (n_contigs,), optional
+        Which contigs are plasmids, in the order of the bins; none by default.
+    genes : sequence of Gene
+    other_contigs : bool
+        Accept a file whose header lists contigs beyond those of the bins; reads on them count in the totals only.
+
+    Returns
+    -------
+    SampleCounts
+
+    Raises
+    ------
+    InputError
+        The file is missing, empty, truncated or damaged, or was aligned to another reference than the bins'.
+    """
+    for name, mapq in (("chromosome_mapq", chromosome_mapq), ("plasmid_mapq", plasmid_mapq)):
+        if not 0 <= mapq <= 255:
+            raise InputError(f"{name} is {mapq}; a mapping quality lies in 0 to 255")
+    breaks = contigs.chain_starts
+    names = tuple(contigs.chrom[breaks[:-1]].tolist()) if len(contigs) else ()
+    lengths = _checked_lengths(contigs, names)
+    plasmids = np.zeros(len(names), bool) if is_plasmid is None else np.asarray(is_plasmid, dtype=bool)
+    if plasmids.shape != (len(names),):
+        raise InputError(f"is_plasmid has shape {plasmids.shape} for {len(names)} contigs; give one value for each")
+    gene_contigs = _contigs_of_genes(genes, names, lengths)
+    spans = _merged_spans(genes, gene_contigs, len(names))
+    with BamStream(path) as stream:
+        contig_of_reference = match_references(stream.path, stream.references, names, lengths, other_contigs)
+        layout = kernel.Layout(
+            contig_of_reference,
+            lengths,
+            breaks,
+            _bin_steps(contigs),
+            np.ascontiguousarray(contigs.start, np.int64),
+            np.ascontiguousarray(contigs.end, np.int64),
+            *spans,
+            np.array([chromosome_mapq, plasmid_mapq], np.int64),
+        )
+        tallies = kernel.Tallies(
+            np.zeros((2, len(contigs)), np.int64),
+            np.zeros((2, len(contigs)), np.int64),
+            np.zeros((2, int((layout.span_end - layout.span_start + 1).sum())), np.int64),
+            np.zeros((len(names) + 1, kernel.N_TOTALS), np.int64),
+        )
+        stream.count_into(layout, tallies)
+    depth = tallies.bases / (contigs.end - contigs.start)
+    gene_depth = _gene_depths(genes, gene_contigs, layout, tallies)
+    totals = {
+        "records": kernel.RECORDS,
+        "secondary": kernel.SECONDARY,
+        "supplementary": kernel.SUPPLEMENTARY,
+        "mapped": kernel.MAPPED,
+        "duplicates": kernel.DUPLICATES,
+        "malformed": kernel.MALFORMED,
+        "below_chromosome_mapq": kernel.BELOW_CHROMOSOME,
+        "below_plasmid_mapq": kernel.BELOW_PLASMID,
+    }
+    return SampleCounts(
+        contigs,
+        names,
+        plasmids,
+        chromosome_mapq,
+        plasmid_mapq,
+        *tallies.starts,
+        *depth,
+        tuple(genes),
+        *gene_depth,
+        ReadTotals(**{name: tallies.totals[:, column].copy() for name, column in totals.items()}),
+    )
+
+
+def match_references(
+    path: Path, references: References, names: tuple[str, ...], lengths: np.ndarray, other_contigs: bool
+) -> np.ndarray:
+    """Contig of the bins for each reference of a file, -1 for none: (n_references,), int64.
+
+    Raises
+    ------
+    InputError
+        Names what differs: contigs missing on either side, lengths, or a contig that stands twice.
+    """
+    by_name = {name: row for row, name in enumerate(names)}
+    matched = np.full(len(references.names), -1, np.int64)
+    problems: list[str] = []
+    for row, name in enumerate(references.names):
+        alias = next((k for k, known in enumerate(names) if same_contig(name, known)), -1) if len(names) < 1000 else -1
+        contig = by_name.get(name, alias)
+        if contig < 0:
+            if not other_contigs:
+                problems.append(f"{name} is not among the bins")
+        elif contig in matched[:row]:
+            problems.append(f"{name} stands twice in its header")
+        elif references.lengths[row] != lengths[contig]:
+            problems.append(f"{name} has {references.lengths[row]} bp there and {lengths[contig]} bp in the bins")
+        else:
+            matched[row] = contig
+        if len(problems) > 3:
+            break
+    else:
+        absent = sorted(set(range(len(names))) - set(matched.tolist()))
+        if not problems:
+            problems += [f"{names[contig]} is not in its header" for contig in absent]
+    if problems:
+        listed = "; ".join(problems[:3]) + ("; …" if len(problems) > 3 else "")
+        raise InputError(
+            f"{path}: was aligned to another reference: {listed}; align the reads to the reference of the bins"
+        )
+    return matched
+
+
+def _checked_lengths(contigs: Contigs, names: tuple[str, ...]) -> np.ndarray:
+    if not names:
+        raise InputError("there are no bins to count in; give at least one contig")
+    if len(set(names)) != len(names):
+        raise InputError("a contig's bins stand in several pieces; keep the bins of each contig together")
+    start, end = contigs.start, contigs.end
+    same = contigs.chrom[1:] == contigs.chrom[:-1]
+    bad = np.flatnonzero((start < 0) | (end <= start) | np.concatenate([[False], same & (start[1:] < end[:-1])]))
+    if bad.size:
+        row = int(bad[0])
+        raise InputError(
+            f"bin {row} ({contigs.chrom[row]}:{start[row] + 1}-{end[row]}) is empty or does not lie behind the one "
+            "before it; give ascending bins without overlap"
+        )
+    return np.ascontiguousarray(end[contigs.chain_starts[1:] - 1], np.int64)
+
+
+def _bin_steps(contigs: Contigs) -> np.ndarray:
+    breaks = contigs.chain_starts
+    steps = np.zeros(len(breaks) - 1, np.int64)
+    for row, (first, last) in enumerate(pairwise(breaks)):
+        start, end = contigs.start[first:last], contigs.end[first:last]
+        step = end[0] - start[0]
+        even = np.array_equal(start, np.arange(last - first) * step) and np.array_equal(end[:-1], start[1:])
+        steps[row] = step if even and end[-1] - start[-1] <= step else 0
+    return steps
+
+
+def _contigs_of_genes(genes: Sequence[Gene], names: tuple[str, ...], lengths: np.ndarray) -> list[int]:
+    found = []
+    for gene in genes:
+        contig = next((row for row, name in enumerate(names) if same_contig(gene.contig, name)), -1)
+        if contig >= 0 and not 0 <= gene.start < gene.end <= lengths[contig]:
+            raise InputError(
+                f"gene {gene.name} at {gene.contig}:{gene.start + 1}-{gene.end} does not lie within its contig of "
+                f"{lengths[contig]} bp; check its coordinates against the reference"
+            )
+        found.append(contig)
+    return found
+
+
+def _merged_spans(
+    genes: Sequence[Gene], gene_contigs: list[int], n_contigs: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Disjoint intervals that hold the genes: first of each contig, starts, ends, offsets."""
+    placed = sorted(
+        (contig, gene.start, gene.end) for gene, contig in zip(genes, gene_contigs, strict=True) if contig >= 0
+    )
+    merged: list[list[int]] = []
+    for contig, start, end in placed:
+        if merged and merged[-1][0] == contig and start <= merged[-1][2]:
+            merged[-1][2] = max(merged[-1][2], end)
+        else:
+            merged.append([contig, start, end])
+    table = np.array(merged, np.int64).reshape(-1, 3)
+    first = np.searchsorted(table[:, 0], np.arange(n_contigs + 1)).astype(np.int64)
+    places = np.concatenate([[0], np.cumsum(table[:, 2] - table[:, 1] + 1)])[:-1].astype(np.int64)
+    return first, table[:, 1].copy(), table[:, 2].copy(), places
+
+
+def _gene_depths(
+    genes: Sequence[Gene], gene_contigs: list[int], layout: kernel.Layout, tallies: kernel.Tallies
+) -> np.ndarray:
+    depth = np.cumsum(tallies.depth_change, axis=1)
+    means = np.full((2, len(genes)), np.nan)
+    for column, (gene, contig) in enumerate(zip(genes, gene_contigs, strict=True)):
+        if contig >= 0:
+            first, last = layout.first_span[contig], layout.first_span[contig + 1]
+            span = first + int(np.searchsorted(layout.span_end[first:last], gene.end))
+            shift = int(layout.span_offset[span] - layout.span_start[span])
+            means[:, column] = depth[:, gene.start + shift : gene.end + shift].mean(axis=1)
+    return means
