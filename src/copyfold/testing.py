@@ -161,3 +161,26 @@ class SegmenterContract:
         swapped = segmenter.segment(CopyRatios(ratios.ratio[::-1], ratios.masked[::-1]), self._contigs())
         for expected, found in zip(together, swapped, strict=True):
             np.testing.assert_array_equal(found[::-1], expected)
+
+    def test_contigs_do_not_touch_each_other(self, tmp_path: Path) -> None:
+        """The order of the contigs does not matter, not even to single bins between two levels beside a long gain."""
+        rng = np.random.default_rng(0)
+        lengths = {"normal": 200, "amplified": 100} | {f"short{number}": 1 for number in range(3)}
+        level = {"normal": 1.0, "amplified": 3.0, "short0": 2.4, "short1": 1.6, "short2": 2.4}
+        ratio_of = {name: rng.normal(level[name], 0.3 if size > 1 else 0.0, size) for name, size in lengths.items()}
+
+        def decode(*order: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+            sizes = [lengths[name] for name in order]
+            start = np.concatenate([np.arange(size) for size in sizes]) * 1000
+            contigs = Contigs(np.repeat(order, sizes), start, start + 1000)
+            ratio = np.concatenate([ratio_of[name] for name in order])[None].astype(np.float32)
+            found = segmenter.segment(CopyRatios(ratio, np.zeros(ratio.shape, dtype=bool)), contigs)
+            borders = np.cumsum(sizes)[:-1]
+            parts = zip(np.split(found.cn[0], borders), np.split(found.confidence[0], borders), strict=True)
+            return dict(zip(order, parts, strict=True))
+
+        segmenter = self._segmenter(tmp_path)
+        expected = decode("short0", "normal", "short1", "short2", "amplified")
+        for name, (cn, confidence) in decode("normal", "amplified", "short0", "short1", "short2").items():
+            np.testing.assert_array_equal(cn, expected[name][0], err_msg=name)
+            np.testing.assert_allclose(confidence, expected[name][1], atol=1e-4, err_msg=name)

@@ -350,6 +350,6 @@ def test_a_cohort_is_not_simulated_over_what_is_there(copyfold, tmp_path):
 
 def test_a_cohort_is_not_simulated_from_settings_that_are_not_there(copyfold, tmp_path):
     arguments = ("cnv", "simulate", tmp_path / "cohort", "-n", 2, "-q")
-    assert "medium: no such file" in copyfold(*arguments, "--settings", "medium").complaint()
+    assert "--settings medium: must be easy or hard" in copyfold(*arguments, "--settings", "medium").complaint()
     assert "nowhere.tsv" in copyfold(*arguments, "--like", tmp_path / "nowhere.tsv").complaint()
     assert not list(tmp_path.iterdir())

@@ -228,7 +228,7 @@ def test_a_store_is_built_from_count_tables_and_described(copyfold, tmp_path):
     assert np.load(tmp_path / "store/counts.npy").shape == (2, 20)
     info = copyfold("cnv", "store", "info", tmp_path / "store").succeeded().stdout
     assert "samples    2: sampleA … sampleB" in info
-    assert "20 on 1 contigs: chr" in info
+    assert "20 on 1 contig: chr" in info
 
 
 def test_store_info_checks_the_store(copyfold, tmp_path):

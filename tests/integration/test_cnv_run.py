@@ -186,7 +186,8 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(vae_run, coho
 
 
 def test_a_small_cohort_is_recommended_the_baseline(vae_run):
-    (warning,) = vae_run.command.warnings
+    warning, unjudged = vae_run.command.warnings
+    assert "epochs end before the warm-ups do (30)" in unjudged
     assert "30 isolates are too few" in warning
     assert "--set architecture=pca_baseline" in warning
 
@@ -398,4 +399,38 @@ def test_a_stage_refuses_counts_that_have_changed_since_training(own_cohort, cop
     counts = np.load(own_cohort / "chromosome/counts.npy")
     counts[0, 0] += 1
     np.save(own_cohort / "chromosome/counts.npy", counts)
-    assert "has changed since the run was trained" in copyfold("cnv", "call", own_cohort / "run").complaint()
+    complaint = copyfold("cnv", "call", own_cohort / "run").complaint()
+    assert "store_path: its content is no longer what stage train read" in complaint
+
+
+def test_evaluate_refuses_another_plasmid_store_than_call_has_read(own_cohort, copyfold):
+    arguments = ("--set", "architecture=pca_baseline")
+    copyfold("cnv", "train", own_cohort / "config.yaml", *arguments).succeeded()
+    before = (own_cohort / "run/run.json").read_bytes()
+    complaint = copyfold("cnv", "evaluate", own_cohort / "run", "--set", "plasmid_store_path=null").complaint()
+    assert "plasmid_store_path: its content is no longer what stage call read" in complaint
+    assert (own_cohort / "run/run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ("log_depths[:, :-1], np.zeros((len(log_depths), 10))", "log_depth with shape"),
+        ("log_depths, np.zeros((len(log_depths), 3))", "latents with shape"),
+        ("log_depths * np.nan, np.zeros((len(log_depths), 10))", "log_depth with values that are not finite"),
+    ],
+)
+def test_a_plugin_that_returns_nonsense_is_told_so(own_cohort, copyfold, returned, message):
+    name = f"nonsense_{abs(hash(returned))}"
+    (own_cohort / f"{name}.py").write_text(
+        "import numpy as np\n"
+        "from copyfold.cnv.models.architecture import FitSummary, Inference\n"
+        "class Model:\n"
+        "    def __init__(self, n_bins, config): ...\n"
+        "    def fit(self, log_depths, session): return FitSummary(1, 0.0, 1)\n"
+        "    def load(self, checkpoint, device): ...\n"
+        f"    def infer(self, log_depths): return Inference({returned})\n"
+    )
+    command = ("cnv", "train", own_cohort / "config.yaml", "--set", f"architecture={name}:Model", "-q")
+    assert message in copyfold(*command).complaint()
+    assert not (own_cohort / "run/reconstructions.npy").exists()

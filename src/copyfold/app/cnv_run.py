@@ -35,6 +35,15 @@ STORES = frozenset({"store_path", "plasmid_store_path"})
 """Paths that may differ when a run goes on: stores may have moved, their digests say that they are the same."""
 
 
+READ_BY = {
+    "store_path": "train",
+    "plasmid_store_path": "call",
+    "gene_coords_path": "call",
+    "plasmid_gene_coords_path": "call",
+}
+"""The stage that reads each input first: a later stage, run by itself, must find it unchanged."""
+
+
 def train_run(config_path: Path, overrides: Sequence[str], *, resume: bool, device: str, console: Console) -> Path:
     """Do all of the document: train, infer, segment, call, evaluate. Returns the run's folder.
 
@@ -111,10 +120,10 @@ def rerun_stage(run_path: Path, stage: str, overrides: Sequence[str], *, device:
         torch_device = pick_device(device)
         later = order[order.index(stage) + 1 :]
         digests = _digests(config)
-        if digests["store_path"] != run.record["inputs"]["store_path"]:
-            raise RunError(
-                f"{config.store_path}: has changed since the run was trained; train again in another out_dir"
-            )
+        for key, reader in READ_BY.items():
+            before = order.index(reader) < order.index(stage)
+            if before and digests.get(key) != run.record["inputs"].get(key):
+                raise RunError(f"{key}: its content is no longer what stage {reader} read; run stage {reader} again")
         run.record |= {"config": config.model_dump(mode="json"), "inputs": digests}
         run.forget_stages(later)
         with _true_status(run):

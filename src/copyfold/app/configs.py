@@ -26,7 +26,7 @@ def describe_config(path: Path, overrides: Sequence[str]) -> str:
         raise CopyfoldError("\n".join(error.problems)) from None
     inputs = load_inputs(config)
     width = max(map(len, CnvConfig.model_fields))
-    lines = [f"{key:<{width}}  {'null' if value is None else value}" for key, value in config]
+    lines = [f"{key:<{width}}  {_as_yaml(value)}" for key, value in config]
     lines.append(f"\n{path}: good — {inputs.store.n_samples} samples × {inputs.store.n_bins} bins")
     return "\n".join(lines)
 
@@ -35,15 +35,20 @@ def describe_schema(*, as_json: bool) -> str:
     """Every key with type, default and meaning, as a table or as JSON Schema."""
     if as_json:
         return json.dumps(CnvConfig.model_json_schema(), indent=2)
-    rows = []
+    properties = CnvConfig.model_json_schema()["properties"]
+    rows = [("key", "type", "default", "meaning")]
     for key, field in CnvConfig.model_fields.items():
-        default = "required" if field.default is PydanticUndefined else str(field.default).replace("None", "null")
-        rows.append((key, default, field.description or ""))
-    key_width = max(len(row[0]) for row in rows)
-    default_width = max(len(row[1]) for row in rows)
-    lines = [f"{'key':<{key_width}}  {'default':<{default_width}}  meaning"]
-    lines += [f"{key:<{key_width}}  {default:<{default_width}}  {meaning}" for key, default, meaning in rows]
-    return "\n".join(lines)
+        default = "required" if field.default is PydanticUndefined else _as_yaml(field.default)
+        kinds = [part.get("format", part["type"]) for part in properties[key].get("anyOf", [properties[key]])]
+        rows.append((key, " or ".join(kinds), default, field.description or ""))
+    widths = [max(len(row[place]) for row in rows) for place in range(3)]
+    return "\n".join("  ".join([*map(str.ljust, row, widths), row[3]]) for row in rows)
+
+
+def _as_yaml(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return str(value)
 
 
 def write_preset(name: str, out: Path) -> None:

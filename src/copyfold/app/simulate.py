@@ -7,6 +7,7 @@ from pathlib import Path
 from copyfold.cnv.simulation import PRESETS, like, load_settings, preset, simulate, write_cohort
 from copyfold.core.console import Console
 from copyfold.core.files import check_vacant
+from copyfold.errors import ConfigError
 
 
 def simulate_cohort(out: Path, isolates: int, settings: str, table: Path | None, seed: int, console: Console) -> None:
@@ -29,6 +30,8 @@ def simulate_cohort(out: Path, isolates: int, settings: str, table: Path | None,
         Impossible settings, a damaged table, or a folder that holds something.
     """
     check_vacant(out)
+    if settings not in PRESETS and not Path(settings).exists():
+        raise ConfigError(f"--settings {settings}: must be {' or '.join(PRESETS)}, or a YAML file of settings")
     chosen = preset(settings) if settings in PRESETS else load_settings(Path(settings))
     geometry = None if table is None else like(table)
     console.say(f"simulating {isolates} isolates ({chosen.name}, seed {seed})")

@@ -151,7 +151,10 @@ class _Collector:
     def _project(self, contigs: Contigs) -> Projection:
         unit = self._importer.unit(self._settings)
         if self._genes is None:
-            return project_contigs(contigs, self._contig_names, unit)
+            kept = project_contigs(contigs, self._contig_names, unit)
+            assert self._first is not None
+            check_ordered(kept.columns.contigs, self._first[0])
+            return kept
         projection = project_genes(contigs, self._genes, unit)
         if projection.left_out:
             names = ", ".join(projection.left_out)
@@ -248,6 +251,8 @@ def _shared_columns(stores: Sequence[Store], console: Console) -> StoreColumns:
 def describe_store(path: Path) -> str:
     """What a store holds, in a few lines; opening it checks it."""
     store = open_store(path)
+    if store.genes is None:
+        check_ordered(store.contigs, store.path)
     medians = store.medians()
     low, middle, high = np.percentile(medians, (10, 50, 90))
     manifest = read_manifest(path) or {}
@@ -255,12 +260,13 @@ def describe_store(path: Path) -> str:
     lines = [
         f"store      {path} ({manifest.get('format', 'no manifest')}, {manifest.get('kind', 'kind not said')})",
         f"samples    {store.n_samples}: {store.sample_ids[0]} … {store.sample_ids[-1]}",
-        f"columns    {store.n_bins} on {len(chroms)} contigs: {_some(chroms)}",
+        f"columns    {store.n_bins} on {len(chroms)} contig{'' if len(chroms) == 1 else 's'}: {_some(chroms)}",
         f"unit       {manifest.get('unit', 'not said')}",
         f"median     {low:.0f} / {middle:.0f} / {high:.0f} per column (10th, 50th, 90th percentile of samples)",
-        f"no reads   {int((medians < 1).sum())} samples have a median below one read",
     ]
-    if store.genes is not None:
+    if store.genes is None:
+        lines.append(f"no reads   {int((medians < 1).sum())} samples have a median below one read")
+    else:
         lines.append(f"genes      {_some(store.genes.tolist())}")
     return "\n".join(lines)
 
@@ -293,7 +299,7 @@ def store_problems(path: Path) -> list[str]:
                 problems.append(f"{path / name}: has changed since the store was made ({found}, manifest {digest})")
         store = open_store(path)
         if store.genes is None:
-            check_ordered(store)
+            check_ordered(store.contigs, store.path)
         if (path / "medians.npy").exists():
             store.medians()  # refuses what cannot be medians
     except InputError as error:

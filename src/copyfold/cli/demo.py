@@ -17,7 +17,7 @@ def demo(
 ) -> None:
     """Simulate a cohort, train, call, evaluate; print calls against truth and what to open.
 
-    Takes about two minutes on two CPU cores. If `OUT` holds the demo already, it continues where it stopped.
+    Takes two to three minutes on two CPU cores. If `OUT` holds the demo already, it continues where it stopped.
     """
     from copyfold.app.demo import run_demo
     from copyfold.core.console import Console

@@ -32,7 +32,7 @@ from copyfold.cnv.truth import GroundTruth, read_ground_truth
 from copyfold.core.console import Console
 from copyfold.core.files import atomic_path, create_npy, read_npy, write_json, write_npy, write_text
 from copyfold.core.rundir import RunDirectory
-from copyfold.errors import InputError, RunError
+from copyfold.errors import InputError, PluginError, RunError
 
 ARTEFACTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -114,7 +114,7 @@ def load_inputs(config: CnvConfig) -> CnvInputs:
     for kind, registry in REGISTRIES.items():
         registry.resolve(getattr(config, kind))
     store = open_store(config.store_path)
-    check_ordered(store)
+    check_ordered(store.contigs, store.path)
     genes = read_gene_table(config.gene_coords_path) if config.gene_coords_path else DEFAULT_CHROMOSOMAL_PANEL
     for gene in genes:
         flank_bins(gene, find_gene_bins(gene, store.contigs), store.contigs, config.cnv_flank_padding)
@@ -204,9 +204,22 @@ def infer(job: Job) -> dict[str, Any]:
     ):
         for rows in job.batches("reconstructing, sample"):
             inferred = architecture.infer(_model_input(job, np.arange(rows.start, rows.stop)))
+            n_rows = rows.stop - rows.start
+            _check_output(job, "log_depth", inferred.log_depth, (n_rows, store.n_bins))
+            _check_output(job, "latents", inferred.latents, (n_rows, job.config.latent_dim))
             reconstructions[rows] = depth_from_log(inferred.log_depth, _scale(job, rows))
             latents[rows] = inferred.latents
     return {}
+
+
+def _check_output(job: Job, name: str, found: np.ndarray, shape: tuple[int, int]) -> None:
+    """Refuse what an architecture must not return; a NaN would otherwise pass for a reconstruction below threshold."""
+    if np.shape(found) != shape or not np.isfinite(found).all():
+        state = f"shape {np.shape(found)} for {shape}" if np.shape(found) != shape else "values that are not finite"
+        raise PluginError(
+            f"architecture '{job.config.architecture}': infer returned {name} with {state}; "
+            "copyfold.testing.ArchitectureContract tests what it must return"
+        )
 
 
 def _scale(job: Job, rows: slice | np.ndarray) -> np.ndarray:
@@ -266,13 +279,26 @@ def read_segments(run: Path) -> pd.DataFrame:
 def call(job: Job) -> dict[str, Any]:
     """Call every gene; writes gene_calls.tsv and, with a plasmid store, plasmid_gene_calls.tsv."""
     caller: GeneCaller = job.module("cnv")(job.config)
-    _write_table(job.run.file("gene_calls.tsv"), _chromosomal_calls(job, caller))
-    plasmid = job.run.file("plasmid_gene_calls.tsv")
-    if job.inputs.plasmid_store is None:
-        plasmid.unlink(missing_ok=True)
+    chromosomal = _chromosomal_calls(job, caller)
+    _write_table(job.run.file("gene_calls.tsv"), chromosomal)
+    plasmids = None if job.inputs.plasmid_store is None else _plasmid_calls(job, caller)
+    if plasmids is None:
+        job.run.file("plasmid_gene_calls.tsv").unlink(missing_ok=True)
     else:
-        _write_table(plasmid, _plasmid_calls(job, caller))
-    return {"genes": [gene.name for gene in job.inputs.genes]}
+        _write_table(job.run.file("plasmid_gene_calls.tsv"), plasmids)
+    counted = _count_calls(chromosomal) | (_count_calls(plasmids) if plasmids is not None else {})
+    for gene, calls in counted.items():
+        job.console.say(f"{gene}: " + ", ".join(f"{number} {label}" for label, number in calls.items()))
+    return {"calls": counted}
+
+
+def _count_calls(table: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Samples with each kind of call, by gene."""
+    genes = [name for name in table.columns if {f"crr_{name}", f"pcn_{name}"} & set(table.columns)]
+    kinds = {"amplified": (2, np.inf), "normal": (1, 1), "absent": (0, 0), "uncallable": (-1, -1)}
+    return {
+        gene: {kind: int(table[gene].between(low, high).sum()) for kind, (low, high) in kinds.items()} for gene in genes
+    }
 
 
 def _chromosomal_calls(job: Job, caller: GeneCaller) -> pd.DataFrame:
@@ -305,7 +331,9 @@ def _plasmid_calls(job: Job, caller: GeneCaller) -> pd.DataFrame:
     rows = np.array([row_of.get(name, -1) for name in store.sample_ids.tolist()])
     if (rows < 0).any():
         absent = store.sample_ids[rows < 0]
-        job.console.warn(f"{len(absent)} samples are not in the plasmid store and are called −1 there: {absent[0]}, …")
+        job.console.warn(
+            f"{len(absent)} samples are not in the plasmid store and are called −1 there, first {absent[0]}"
+        )
     depth = np.where(rows[:, None] >= 0, plasmid_store.counts[np.maximum(rows, 0)].astype(np.float64), np.nan)
     targets, members = plasmid_targets(job.inputs.plasmid_columns, job.inputs.plasmid_genes)
     table: dict[str, np.ndarray] = {"sample_id": store.sample_ids}

@@ -12,22 +12,23 @@ from types import MappingProxyType
 
 from copyfold.core.registry import Registry
 
+_ARCHITECTURES = {
+    "06_conv_vae": "copyfold.cnv.models.conv_vae:ConvVaeArchitecture",
+    "pca_baseline": "copyfold.cnv.models.pca_baseline:PcaBaseline",
+}
+_HMMS = {"02_gaussian_hmm": "copyfold.cnv.segmentation:GaussianSegmenter"}
+_CALLERS = {"06_gene_cnv_caller": "copyfold.cnv.callers:GeneCnvCaller"}
+_EVALUATIONS = {"04_kpsc_evaluation": "copyfold.cnv.evaluation:KpscEvaluation"}
+
 REGISTRIES: Mapping[str, Registry] = MappingProxyType(
     {
-        "architecture": Registry(
-            "architecture",
-            "copyfold.architectures",
-            {
-                "06_conv_vae": "copyfold.cnv.models.conv_vae:ConvVaeArchitecture",
-                "pca_baseline": "copyfold.cnv.models.pca_baseline:PcaBaseline",
-            },
-        ),
-        "hmm": Registry("hmm", "copyfold.hmms", {"02_gaussian_hmm": "copyfold.cnv.segmentation:GaussianSegmenter"}),
-        "cnv": Registry("cnv", "copyfold.cnv_callers", {"06_gene_cnv_caller": "copyfold.cnv.callers:GeneCnvCaller"}),
-        "evaluation": Registry(
-            "evaluation",
-            "copyfold.evaluations",
-            {"04_kpsc_evaluation": "copyfold.cnv.evaluation:KpscEvaluation"},
-        ),
+        registry.kind: registry
+        for registry in (
+            Registry("architecture", "copyfold.architectures", _ARCHITECTURES, ("fit", "load", "infer")),
+            Registry("hmm", "copyfold.hmms", _HMMS, ("copy_ratios", "segment")),
+            Registry("cnv", "copyfold.cnv_callers", _CALLERS, ("call_chromosomal", "call_plasmid")),
+            Registry("evaluation", "copyfold.evaluations", _EVALUATIONS, ("evaluate",)),
+        )
     }
 )
+"""By the configuration key that names a module of that kind."""

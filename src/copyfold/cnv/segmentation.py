@@ -26,7 +26,7 @@ class Segmentation(NamedTuple):
     ----------
     state : numpy.ndarray, (n_samples, n_bins), int8
         State of the most probable path; a segment is a run of one state on one contig.
-    cn : numpy.ndarray, (n_samples, n_bins), int8
+    cn : numpy.ndarray, (n_samples, n_bins), int16
         The state's mean with halves rounded up; −1 on a contig where every bin is masked.
     confidence : numpy.ndarray, (n_samples, n_bins), float32
         Posterior probability of that cn (of all states with that cn together).
@@ -76,7 +76,8 @@ class GaussianSegmenter:
         if self.learn_means:
             means = fit_means(observed, self.means, variances, self.transition, self.start, chains)
         decoded = decode_gaussian(observed, means, variances, self.transition, self.start, chains)
-        cn_of_state = np.floor(np.broadcast_to(means, (len(observed), len(self.means))) + 0.5).astype(np.int8)
+        cn_of_state = np.floor(np.broadcast_to(means, (len(observed), len(self.means))) + 0.5)
+        cn_of_state = np.minimum(cn_of_state, np.iinfo(np.int16).max).astype(np.int16)
         state = decoded.path
         cn = np.take_along_axis(cn_of_state, state.astype(np.intp), axis=1)
         confidence = np.zeros(cn.shape, dtype=np.float32)

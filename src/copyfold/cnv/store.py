@@ -77,8 +77,8 @@ class Store:
     def medians(self) -> np.ndarray:
         """Median count of each sample over its bins, (n_samples,), float64; 0 for a sample without reads.
 
-        Taken from ``medians.npy`` where the store has one of the right length; published stores hold at least 1
-        there, also for samples without reads.
+        Taken from ``medians.npy`` where the store has one of the right length. Published stores hold at least 1
+        there, also for samples without reads, so a stored value of 1 or less is computed anew.
         """
         stored = self._stored_medians()
         rows = max(1, _BATCH_BYTES // max(1, self.n_bins * 8))
@@ -88,7 +88,10 @@ class Store:
             if stored is None:
                 medians[first : first + rows] = np.median(batch, axis=1)
             else:
-                medians[first : first + rows] = np.where(batch.any(axis=1), stored[first : first + rows], 0.0)
+                known = stored[first : first + rows].copy()
+                floored = known <= 1.0
+                known[floored] = np.median(batch[floored], axis=1)
+                medians[first : first + rows] = known
         return medians
 
     def _stored_medians(self) -> np.ndarray | None:
@@ -133,19 +136,15 @@ def open_store(path: Path, *, check_values: bool = True) -> Store:
         raise InputError(
             f"{path}: is of format {manifest.get('format')}; this version of copyfold reads {STORE_FORMAT}"
         )
-    if counts.shape[1] != len(contigs):
-        raise InputError(
-            f"{path}: counts.npy has {counts.shape[1]} columns but contigs.npy has {len(contigs)} bins; "
-            "build the store again from one reference"
-        )
+    _check_width(path, counts, contigs)
     _check_names(path / "sample_ids.npy", sample_ids, counts.shape[0], "sample", "row of counts.npy")
     if genes is not None:
         _check_names(genes_path, genes, counts.shape[1], "gene", "column of counts.npy")
     return Store(path, counts, contigs, sample_ids, genes)
 
 
-def check_ordered(store: Store) -> None:
-    """Refuse a store whose bins are not in order: contigs in one piece each, bins ascending without overlap.
+def check_ordered(contigs: Contigs, where: Path | str) -> None:
+    """Refuse bins that are not in order: contigs in one piece each, bins ascending without overlap.
 
     Segments are runs of neighbouring columns, so a chromosome store must be ordered; a plasmid store need not be.
 
@@ -154,21 +153,18 @@ def check_ordered(store: Store) -> None:
     InputError
         Names the first bin out of place.
     """
-    contigs = store.contigs
     same = contigs.chrom[1:] == contigs.chrom[:-1]
     backwards = np.flatnonzero(same & (contigs.start[1:] < contigs.end[:-1]))
     pieces = contigs.chrom[contigs.chain_starts[:-1]]
     if backwards.size:
         row = int(backwards[0]) + 1
         raise InputError(
-            f"{store.path}: bin {row} ({contigs.chrom[row]}:{contigs.start[row] + 1}) does not lie behind the one "
+            f"{where}: bin {row} ({contigs.chrom[row]}:{contigs.start[row] + 1}) does not lie behind the one "
             "before it; write the bins of each contig in ascending order"
         )
     if len(set(pieces.tolist())) != len(pieces):
         repeated = next(name for name in pieces.tolist() if (pieces == name).sum() > 1)
-        raise InputError(
-            f"{store.path}: contig {repeated} stands in several pieces; keep the bins of a contig together"
-        )
+        raise InputError(f"{where}: contig {repeated} stands in several pieces; keep the bins of a contig together")
 
 
 def _read_contigs(path: Path) -> Contigs:
@@ -186,6 +182,14 @@ def _read_contigs(path: Path) -> Contigs:
             "bins are 1-based inclusive with start ≤ end"
         )
     return Contigs(raw["chrom"].astype(np.str_), start, end)
+
+
+def _check_width(path: Path, counts: np.ndarray, contigs: Contigs) -> None:
+    if counts.shape[1] != len(contigs):
+        raise InputError(
+            f"{path}: counts.npy has {counts.shape[1]} columns but contigs.npy has {len(contigs)} bins; "
+            "build the store again from one reference"
+        )
 
 
 def _check_counts(path: Path, counts: np.ndarray, check_values: bool) -> None:
@@ -248,11 +252,24 @@ def write_store(
 
     Raises
     ------
+    InputError
+        Counts are not whole numbers that fit uint32, widths or lengths differ, or names repeat.
     RunError
         The folder is not vacant or cannot be written.
     """
+    path = Path(path)
+    whole = np.asarray(counts)
+    if whole.dtype.kind == "f" and np.isfinite(whole).all() and (whole == np.rint(whole)).all():
+        whole = whole.astype(np.int64)
+    _check_counts(path / "counts.npy", whole, check_values=True)
+    if int(whole.max()) > np.iinfo(np.uint32).max:
+        raise InputError(f"{path}: a count of {int(whole.max())} does not fit uint32; counts end at 4294967295")
+    _check_width(path, whole, contigs)
+    _check_names(path / "sample_ids.npy", np.asarray(sample_ids, dtype=np.str_), len(whole), "sample", "row of counts")
+    if genes is not None:
+        _check_names(path / "genes.npy", np.asarray(genes, dtype=np.str_), len(contigs), "gene", "column of counts")
     with atomic_folder(path) as partial:
-        write_npy(partial / "counts.npy", np.ascontiguousarray(counts, dtype=np.uint32))
+        write_npy(partial / "counts.npy", np.ascontiguousarray(whole, dtype=np.uint32))
         width = max(1, int(np.char.str_len(contigs.chrom).max()))
         rows = np.empty(len(contigs), dtype=[("chrom", f"<U{width}"), ("start", "<u4"), ("end", "<u4")])
         rows["chrom"], rows["start"], rows["end"] = contigs.chrom, contigs.start + 1, contigs.end
@@ -272,7 +289,7 @@ def write_store(
                 "digests": {name: file_digest(partial / name) for name in files},
             },
         )
-    return Path(path)
+    return path
 
 
 def read_manifest(path: Path) -> dict | None:

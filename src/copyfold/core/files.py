@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -131,10 +131,20 @@ def create_npy(target: Path, dtype: np.dtype | type, shape: tuple[int, ...]) -> 
     with atomic_path(target) as partial:
         mapped = npy_format.open_memmap(partial, mode="w+", dtype=np.dtype(dtype), shape=shape)
         with partial.open("r+b") as handle:  # a full disk must be an error here, not a SIGBUS at the first store
-            os.posix_fallocate(handle.fileno(), 0, os.fstat(handle.fileno()).st_size)
+            _reserve(handle, os.fstat(handle.fileno()).st_size)
         yield mapped
         mapped.flush()
         del mapped
+
+
+def _reserve(handle: IO[bytes], size: int) -> None:
+    """Give a sparse file its space on disk."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(handle.fileno(), 0, size)
+        return
+    handle.seek(min(size, 4096))  # macOS has no such call; behind the header, which is shorter, all is zeros anyway
+    while (left := size - handle.tell()) > 0:
+        handle.write(bytes(min(left, 2**20)))
 
 
 def read_npy(path: Path, *, mmap: bool = True) -> np.ndarray:

@@ -31,11 +31,14 @@ class Registry:
         Entry-point group that other packages register theirs under.
     built_in : mapping of str to str
         Name to ``package.module:Name``; nothing is imported before it is asked for.
+    methods : tuple of str
+        What a class of this kind must have.
     """
 
     kind: str
     group: str
     built_in: Mapping[str, str]
+    methods: tuple[str, ...] = ()
 
     def names(self) -> dict[str, str]:
         """Every known name with its ``package.module:Name``; a plug-in cannot take the name of a built-in."""
@@ -48,7 +51,7 @@ class Registry:
         Raises
         ------
         PluginError
-            Nothing is called that, or importing it failed. The message lists the known names.
+            Nothing is called that, importing it failed, or it is no class with the methods of its kind.
         """
         known = self.names()
         target = known.get(name, name)
@@ -63,9 +66,16 @@ class Registry:
             found: Any = import_module(module_name)
             for part in attribute.split("."):
                 found = getattr(found, part)
-        except (ImportError, AttributeError) as error:
+        except Exception as error:  # a user's file may fail in any way while it is imported
+            reason = f"{type(error).__name__}: {error}"
             raise PluginError(
-                f"{self.kind}: '{name}' cannot be imported ({error}); install the package that holds it or run "
+                f"{self.kind}: '{name}' cannot be imported ({reason}); install the package that holds it or run "
                 f"where it can be found; built in are {', '.join(sorted(self.built_in))}"
             ) from error
+        missing = [method for method in self.methods if not callable(getattr(found, method, None))]
+        if not isinstance(found, type) or missing:
+            lacks = f"lacks {', '.join(missing)}" if missing else "is no class"
+            raise PluginError(
+                f"{self.kind}: '{name}' {lacks}; it must be a class with the methods {', '.join(self.methods)}"
+            )
         return found

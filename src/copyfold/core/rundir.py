@@ -98,8 +98,12 @@ def own_run(path: Path) -> Iterator[RunDirectory]:
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise RunError(f"{path}: another copyfold process is working in it; wait for it or stop it") from error
+        except OSError as error:
+            raise RunError(
+                f"{path}: its file system cannot lock files ({error.strerror or error}); use an out_dir on one that can"
+            ) from error
         run_json = path / "run.json"
         yield RunDirectory(path, read_run_record(path) if run_json.exists() else {})
     finally:

@@ -12,6 +12,7 @@ from copyfold.cnv.models.conv_vae import (
     linear_cka,
 )
 from copyfold.cnv.models.pca_baseline import PcaBaseline, clip_residuals
+from copyfold.cnv.normalise import log_depth
 from copyfold.errors import InputError
 from copyfold.testing import ArchitectureContract, lineage_log_depths, small_config
 
@@ -60,11 +61,20 @@ def test_alignment_is_one_for_the_same_geometry_and_zero_for_a_constant():
 
 
 def test_a_latent_that_is_depth_alone_is_not_aligned():
-    """Patterns are normalised by the sample's median, so depth cannot buy any alignment."""
+    """Patterns are of depth over the sample's median, so depth cannot buy any alignment; over one median it could."""
     rng = np.random.default_rng(0)
-    patterns = torch.from_numpy(rng.normal(size=(300, 20)))
-    depth = torch.from_numpy(rng.lognormal(6, 0.5, size=(300, 1)))
-    assert float(linear_cka(depth, patterns)) < 0.05
+    n_samples, n_windows = 300, 20
+    copies = rng.choice([0.0, 1.0, 2.0], (n_samples, n_windows), p=[0.05, 0.9, 0.05]).repeat(PATTERN_WINDOW, axis=1)
+    depth = rng.lognormal(6, 0.7, (n_samples, 1))
+    counts = rng.poisson(depth * copies)
+
+    def alignment_of_depth(medians):
+        profiles = torch.from_numpy(log_depth(counts, medians))
+        patterns = gain_loss_patterns(profiles - profiles.median(dim=0).values)
+        return float(linear_cka(torch.from_numpy(np.log(depth).astype(np.float32)), patterns))
+
+    assert alignment_of_depth(np.median(counts, axis=1)) < 0.05
+    assert alignment_of_depth(np.full(n_samples, np.exp(6.0))) > 0.5
 
 
 def test_patterns_ignore_small_deviations_and_keep_gains_and_losses():

@@ -88,6 +88,27 @@ def test_variance_is_the_sample_s_own_and_blind_to_steps():
     assert neighbour_variance(flat, np.array([0, 50]))[0] == pytest.approx(LEAST_SD**2)
 
 
+def test_every_contig_starts_afresh(segmenter):
+    """A bin of ratio 2.4 is nearest to 2; as a fourth bin after three copies it would be worth no change of state."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.3, (1, 301))
+    ratio = (np.r_[np.ones(200), np.full(100, 3.0), 2.4][None] + noise).astype(np.float32)
+    ratio[0, -1] = 2.4
+    ratios = CopyRatios(ratio, np.zeros(ratio.shape, dtype=bool))
+    assert segmenter.segment(ratios, contigs_of(200, 101)).cn[0, -2:].tolist() == [3, 3]
+    assert segmenter.segment(ratios, contigs_of(200, 100, 1)).cn[0, -2:].tolist() == [3, 2]
+
+
+def test_one_bin_at_two_copies_is_a_gain_in_a_quiet_sample_and_noise_in_a_noisy_one(segmenter):
+    rng = np.random.default_rng(0)
+    ratio = 1 + rng.normal(0, [[0.05], [0.4]], (2, 400))
+    ratio[:, 190:211] = 1.0
+    ratio[:, 200] = 2.0
+    ratios = CopyRatios(ratio.astype(np.float32), np.zeros(ratio.shape, dtype=bool))
+    cn = segmenter.segment(ratios, contigs_of(400)).cn[:, 198:203]
+    assert cn.tolist() == [[1, 1, 2, 1, 1], [1, 1, 1, 1, 1]]
+
+
 def test_learnt_means_follow_a_shifted_sample(tmp_path):
     (tmp_path / "store").mkdir()
     rng = np.random.default_rng(2)
@@ -99,3 +120,12 @@ def test_learnt_means_follow_a_shifted_sample(tmp_path):
     learnt = GaussianSegmenter(small_config(tmp_path / "store", hmm_learn_means=True)).segment(ratios, contigs_of(600))
     assert (learnt.cn[0, 210:390] == 3).all()
     assert learnt.confidence[0, 210:390].mean() >= fixed.confidence[0, 210:390].mean() - 1e-3
+
+
+def test_a_huge_copy_ratio_does_not_wrap_around(tmp_path):
+    (tmp_path / "store").mkdir()
+    ratio = np.ones((1, 400), dtype=np.float32)
+    ratio[0, 200:220] = 300.0
+    ratios = CopyRatios(ratio, np.zeros(ratio.shape, dtype=bool))
+    found = GaussianSegmenter(small_config(tmp_path / "store", hmm_learn_means=True)).segment(ratios, contigs_of(400))
+    assert (found.cn[0, 200:220] == 300).all()

@@ -121,3 +121,27 @@ def test_a_missing_part_is_named(store, name):
         open_store(store)
     with pytest.raises(InputError, match="no such store"):
         open_store(store / "elsewhere")
+
+
+@pytest.mark.parametrize("counts", [np.array([[0, 0, 0], [40, 0, 0]]), np.array([[0, 1, 0], [1, 1, 0]])])
+def test_a_published_median_of_one_does_not_make_a_failed_isolate_usable(store, counts):
+    np.save(store / "counts.npy", counts.astype(np.uint32))
+    np.save(store / "medians.npy", np.maximum(np.median(counts, axis=1), 1).astype(np.float32))
+    assert open_store(store).medians().tolist() == np.median(counts, axis=1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("counts", "ids", "message"),
+    [
+        ([[-1, 0, 1], [1, 1, 1]], IDS, "cannot be negative"),
+        ([[np.nan, 0, 1], [1, 1, 1]], IDS, "dtype is float64"),
+        ([[2.7, 0, 1], [1, 1, 1]], IDS, "dtype is float64"),
+        ([[2**32, 0, 1], [1, 1, 1]], IDS, "does not fit uint32"),
+        ([[1, 2], [1, 1]], IDS, "2 columns but contigs.npy has 3"),
+        ([[1, 2, 3], [1, 1, 1]], np.array(["A", "A"]), "stands in rows 0, 1"),
+    ],
+)
+def test_what_the_reader_refuses_is_never_written(tmp_path, counts, ids, message):
+    with pytest.raises(InputError, match=message):
+        write_store(tmp_path / "store", np.array(counts), CONTIGS, ids)
+    assert not list(tmp_path.iterdir())

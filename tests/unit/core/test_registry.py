@@ -22,7 +22,8 @@ def test_an_unknown_name_lists_what_there_is():
 
 
 def test_a_users_module_resolves_from_the_working_folder(tmp_path, monkeypatch):
-    (tmp_path / "my_models_for_test.py").write_text("class Mine: pass\n")
+    methods = "".join(f"    def {name}(self): ...\n" for name in ("fit", "load", "infer"))
+    (tmp_path / "my_models_for_test.py").write_text("class Mine:\n" + methods)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", list(__import__("sys").path))
     assert REGISTRIES["architecture"].resolve("my_models_for_test:Mine").__name__ == "Mine"
@@ -50,3 +51,21 @@ def test_an_installed_plugin_resolves_and_cannot_shadow_a_built_in(tmp_path, mon
     assert registry.resolve("mine").__name__ == "JSONDecoder"
     assert registry.resolve("taken").__name__ == "JSONEncoder"
     assert registry_module.Registry is Registry
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("class Mine: pass", "lacks fit, load, infer; it must be a class with the methods fit, load, infer"),
+        ("def Mine(): pass", "lacks fit, load, infer"),
+        ("class Mine(:", "cannot be imported .SyntaxError"),
+        ("1 / 0", "cannot be imported .ZeroDivisionError"),
+    ],
+)
+def test_a_plugin_that_breaks_its_contract_is_refused(tmp_path, monkeypatch, source, message):
+    name = f"broken_{abs(hash(source))}"
+    (tmp_path / f"{name}.py").write_text(source + "\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(__import__("sys").path))
+    with pytest.raises(PluginError, match=message):
+        REGISTRIES["architecture"].resolve(f"{name}:Mine")

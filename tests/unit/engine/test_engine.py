@@ -105,6 +105,58 @@ def test_training_lowers_the_loss_and_logs_every_epoch(tmp_path):
     assert [line.split("\t")[0] for line in log[1:4]] == ["1", "2", "3"]
 
 
+def test_gradients_are_clipped_at_norm_5_and_logged_as_they_were(tmp_path):
+    trainer = make_trainer(tmp_path, epochs=1, weights={"kl": Constant(1000.0)})
+    assert trainer.settings.gradient_clip == 5.0
+    before, after = {}, {}
+    parameters = dict(trainer.module.named_parameters())
+    for name, parameter in parameters.items():
+        parameter.register_post_accumulate_grad_hook(
+            lambda parameter, name=name: before.update({name: parameter.grad.clone()})
+        )
+    trainer.optimizer.register_step_pre_hook(
+        lambda *_: after.update({name: parameter.grad.clone() for name, parameter in parameters.items()})
+    )
+    (row,) = trainer.fit(DATA, TRAIN[:8], VALIDATION).rows  # one batch, so one step
+    norms = [float(torch.cat([gradient.flatten() for gradient in found.values()]).norm()) for found in (before, after)]
+    assert row["gradient_norm"] == pytest.approx(norms[0], rel=1e-5)
+    assert norms[0] > 100
+    assert norms[1] == pytest.approx(5.0, rel=1e-4)
+    for name, gradient in before.items():
+        torch.testing.assert_close(after[name], gradient * (5.0 / norms[0]), rtol=1e-4, atol=1e-7)
+
+
+def test_a_gradient_within_the_norm_is_left_alone(tmp_path):
+    trainer = make_trainer(tmp_path, epochs=1, weights={"kl": Constant(0.1)})
+    norms = []
+    trainer.optimizer.register_step_pre_hook(
+        lambda *_: norms.append(float(torch.cat([p.grad.flatten() for p in trainer.module.parameters()]).norm()))
+    )
+    (row,) = trainer.fit(DATA, TRAIN, VALIDATION).rows
+    assert len(norms) == len(TRAIN) // 8
+    assert row["gradient_norm"] == pytest.approx(max(norms), rel=1e-5)
+    assert max(norms) < 5.0
+
+
+def test_weight_decay_is_decoupled_and_as_set(tmp_path):
+    """Where the loss is flat, one step of AdamW shrinks every weight by lr·weight_decay and does nothing else."""
+
+    class Flat(TinyVAE):
+        def loss(self, batch, generator):
+            nothing = 0.0 * sum(parameter.sum() for parameter in self.parameters())
+            return LossTerms(nothing + 1.0, nothing)
+
+    settings = TrainingSettings(epochs=1, batch_size=40, lr=0.1, weight_decay=0.3, patience=0)
+    module = Flat()
+    paths = {"checkpoint": tmp_path / "checkpoint.pth", "last": tmp_path / "last.pth", "log": tmp_path / "log.tsv"}
+    trainer = Trainer(module, settings, {"kl": Constant(1.0)}, **paths)
+    assert [(group["lr"], group["weight_decay"]) for group in trainer.optimizer.param_groups] == [(0.1, 0.3)]
+    start = [parameter.detach().clone() for parameter in module.parameters()]
+    trainer.fit(DATA, TRAIN, VALIDATION)
+    for weight, was in zip(module.parameters(), start, strict=True):
+        torch.testing.assert_close(weight.detach(), was * (1 - 0.1 * 0.3))
+
+
 def test_the_best_epoch_is_judged_after_the_warmups_only(tmp_path):
     trainer = make_trainer(tmp_path, epochs=12, weights={"kl": LinearWarmup(50.0, 7)})
     result = trainer.fit(DATA, TRAIN, VALIDATION)

@@ -64,7 +64,9 @@ def _gatk_mistake(path: Path) -> InputError:
         contig, *numbers = (cells[place] for place in places)
         for name, text in zip(GATK_COLUMNS[1:], numbers, strict=True):
             if not (text.isascii() and text.isdigit() and int(text) <= LARGEST_COUNT):
-                return InputError(f"{path}: line {line}: {name} is '{text}'; it must be a whole number of at least 0")
+                return InputError(
+                    f"{path}: line {line}: {name} is '{text}'; it must be a whole number from 0 to 4294967295"
+                )
         start, end = int(numbers[0]), int(numbers[1])
         if start < 1 or end < start or not contig:
             return InputError(f"{path}: line {line}: {contig}:{start}-{end} is no bin; bins are 1-based inclusive")

@@ -133,10 +133,16 @@ class VaeArchitecture:
             patience=config.patience,
             seed=config.seed,
         )
+        weights = self.loss_weights()
+        settled = max(schedule.settled_epoch for schedule in weights.values())
+        if config.epochs <= settled:
+            session.console.warn(
+                f"{config.epochs} epochs end before the warm-ups do ({settled}): none can be judged, the last is kept"
+            )
         trainer = Trainer(
             self.module,
             settings,
-            self.loss_weights(),
+            weights,
             checkpoint=session.checkpoint,
             last=session.last,
             log=session.log,
