@@ -60,9 +60,15 @@ def build(
 
     With plasmids: `copyfold cnv reference build --chromosome chr.fa --plasmids p1.fa p2.fa --genes genes.tsv -o REF`
     """
-    from copyfold.app.references import BuildOptions, build_reference
     from copyfold.core.console import Console
     from copyfold.errors import ConfigError
+
+    try:
+        from copyfold.app.references import BuildOptions, build_reference
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"{error.name} is not installed; a reference needs the extra `align`: pip install 'copyfold[align]'"
+        ) from None
 
     if more_plasmids and not plasmids:
         raise ConfigError(f"{more_plasmids[0]}: what is this file? write --plasmids, --genes or --out before it")

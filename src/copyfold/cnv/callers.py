@@ -199,8 +199,9 @@ def plasmid_targets(
     """What to call from a plasmid store's columns.
 
     Reads of near-identical alleles map to any of them, so members of one family are summed and called together
-    under the family's name; a gene without relatives in the store keeps its own. A family's absent threshold is
-    the largest of its members'.
+    under the family's name; a gene without relatives in the store keeps its own. A family's absent threshold is that
+    of its own line in the coordinates; without one, the least of its members' (the larger ones guard an allele
+    against reads of its relatives, which are no mistake in the sum).
 
     Returns
     -------
