@@ -112,7 +112,7 @@ def test_a_damaged_header_is_refused(tmp_path: Path, content: bytes, message: st
         (b"x", "truncated"),
         (b"@HD\tVN:1.6\tSO:coordinate\n", "is not BAM"),
         (b"CRAM" + b"\3" * 40, "CRAM"),
-        (gzip.compress(b"plain gzip, no BGZF in it" * 9), "is not BAM"),
+        (gzip.compress(b"plain gzip, no BGZF in it" * 9, mtime=0), "is not BAM"),
     ],
 )
 def test_another_kind_of_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
