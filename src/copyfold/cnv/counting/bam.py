@@ -8,18 +8,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from copyfold.cnv.counting import kernel
+from copyfold.cnv.counting._walk import walk_records
 from copyfold.cnv.counting.bgzf import HEADROOM, Chunk, inflated_chunks
+from copyfold.cnv.counting.tally import Layout, Tallies
 from copyfold.errors import InputError
 
 _MAX_HEADER = 1 << 26
+_LARGEST_RECORD = 1 << 26
+_FINE = 0
 _RULES = {
-    kernel.BAD_SIZE: "its size is {value} bytes, outside 32 to " + str(kernel.MAX_RECORD),
-    kernel.BAD_REFERENCE: "it lies on reference number {value}, which the header does not have",
-    kernel.BAD_POSITION: "its position is {value}, which lies before the contig",
-    kernel.BAD_LAYOUT: "name, CIGAR and {value} bases do not fit into it",
-    kernel.BAD_CIGAR: "one of its {value} CIGAR operations does not exist",
+    1: f"its size is {{value}} bytes, outside 32 to {_LARGEST_RECORD}",
+    2: "it lies on reference number {value}, which the header does not have",
+    3: "its position is {value}, which lies before the contig",
+    4: "name, CIGAR and {value} bases do not fit into it",
+    5: "one of its {value} CIGAR operations does not exist",
 }
+"""What `walk_records` finds wrong, by the number it gives."""
 
 
 class References(NamedTuple):
@@ -56,8 +60,16 @@ class BamStream:
     def __exit__(self, *_: object) -> None:
         self._chunks.close()
 
-    def count_into(self, layout: kernel.Layout, tallies: kernel.Tallies) -> int:
+    def count_into(self, contig_of_reference: np.ndarray, layout: Layout, tallies: Tallies) -> int:
         """Walk all records and add them to `tallies`; returns how many there were.
+
+        Parameters
+        ----------
+        contig_of_reference : numpy.ndarray, (n_references,), int64
+            The layout's contig of each reference of the header, -1 for none.
+        layout : Layout
+        tallies : Tallies
+
 
         Raises
         ------
@@ -66,11 +78,12 @@ class BamStream:
         """
         n_records = 0
         rest = self._rest
+        places = (contig_of_reference, layout.lengths, layout.offsets, layout.min_mapq)
         for chunk in chain([None], self._chunks):
             data = rest if chunk is None else _joined(rest, chunk)
-            consumed, problem, walked, value = kernel.walk_records(data, layout, tallies)
+            consumed, problem, walked, value = walk_records(data, *places, *tallies)
             n_records += walked
-            if problem != kernel.FINE:
+            if problem != _FINE:
                 rule = _RULES[problem].format(value=value)
                 raise InputError(
                     f"{self.path}: record {n_records + 1} is damaged: {rule}; copy the file again or write it again"

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from copyfold.cnv.coordinates import Gene, same_contig
-from copyfold.cnv.counting import kernel
+from copyfold.cnv.counting import tally
+from copyfold.cnv.counting.alignments import Alignments
 from copyfold.cnv.counting.bam import BamStream, References
+from copyfold.cnv.counting.tally import Layout, Tallies, add_alignments, depth_of, empty_tallies, lay_out, sums_between
 from copyfold.cnv.store import Contigs
 from copyfold.errors import InputError
+
+_TOTALS = MappingProxyType(
+    {
+        "records": tally.RECORDS,
+        "secondary": tally.SECONDARY,
+        "supplementary": tally.SUPPLEMENTARY,
+        "mapped": tally.MAPPED,
+        "duplicates": tally.DUPLICATES,
+        "malformed": tally.MALFORMED,
+        "below_chromosome_mapq": tally.BELOW_CHROMOSOME,
+        "below_plasmid_mapq": tally.BELOW_PLASMID,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -122,30 +138,17 @@ def bins_of(lengths: Mapping[str, int], size: int = 1000) -> Contigs:
     )
 
 
-def count_bam(
-    path: Path,
-    contigs: Contigs,
-    *,
-    chromosome_mapq: int = 20,
-    plasmid_mapq: int = 0,
-    is_plasmid: Sequence[bool] | np.ndarray | None = None,
-    genes: Sequence[Gene] = (),
-    other_contigs: bool = False,
-) -> SampleCounts:
+def count_bam(path: Path, contigs: Contigs, *, other_contigs: bool = False, **rules: Any) -> SampleCounts:
     """Count a BAM file in one pass; its order does not matter and no index is needed.
 
     Parameters
     ----------
     path : Path
     contigs : Contigs
-        Bins, each contig in one piece, ascending without overlap; the last bin ends where the contig does.
-    chromosome_mapq, plasmid_mapq : int
-        Least mapping qualities of the two countings.
-    is_plasmid : sequence of bool, (n_contigs,), optional
-        Which contigs are plasmids, in the order of the bins; none by default.
-    genes : sequence of Gene
     other_contigs : bool
         Accept a file whose header lists contigs beyond those of the bins; reads on them count in the totals only.
+    **rules
+        As in `count_alignments`.
 
     Returns
     -------
@@ -156,59 +159,112 @@ def count_bam(
     InputError
         The file is missing, empty, truncated or damaged, or was aligned to another reference than the bins'.
     """
+    plan = _plan(contigs, **rules)
+    with BamStream(path) as stream:
+        rows = match_references(stream.path, stream.references, plan.layout.names, plan.layout.lengths, other_contigs)
+        tallies = empty_tallies(plan.layout)
+        stream.count_into(rows, plan.layout, tallies)
+    return _sample_counts(plan, tallies)
+
+
+def count_alignments(
+    batches: Iterable[Alignments],
+    contigs: Contigs,
+    *,
+    chromosome_mapq: int = 20,
+    plasmid_mapq: int = 0,
+    is_plasmid: Sequence[bool] | np.ndarray | None = None,
+    genes: Sequence[Gene] = (),
+) -> SampleCounts:
+    """Count alignments that come as arrays, in any order.
+
+    Parameters
+    ----------
+    batches : iterable of Alignments
+        Their contigs are those of the bins, in that order.
+    contigs : Contigs
+        Bins, each contig in one piece, ascending without overlap; the last bin ends where the contig does.
+    chromosome_mapq, plasmid_mapq : int
+        Least mapping qualities of the two countings.
+    is_plasmid : sequence of bool, (n_contigs,), optional
+        Which contigs are plasmids, in the order of the bins; none by default.
+    genes : sequence of Gene
+
+    Returns
+    -------
+    SampleCounts
+
+    Raises
+    ------
+    InputError
+        Bins, genes or rules cannot be.
+    """
+    plan = _plan(
+        contigs, chromosome_mapq=chromosome_mapq, plasmid_mapq=plasmid_mapq, is_plasmid=is_plasmid, genes=genes
+    )
+    tallies = empty_tallies(plan.layout)
+    for batch in batches:
+        add_alignments(plan.layout, tallies, batch)
+    return _sample_counts(plan, tallies)
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What to count, checked before the first read."""
+
+    contigs: Contigs
+    layout: Layout
+    is_plasmid: np.ndarray
+    genes: tuple[Gene, ...]
+    gene_contigs: list[int]
+
+
+def _plan(
+    contigs: Contigs,
+    *,
+    chromosome_mapq: int = 20,
+    plasmid_mapq: int = 0,
+    is_plasmid: Sequence[bool] | np.ndarray | None = None,
+    genes: Sequence[Gene] = (),
+) -> _Plan:
     for name, mapq in (("chromosome_mapq", chromosome_mapq), ("plasmid_mapq", plasmid_mapq)):
         if not 0 <= mapq <= 255:
             raise InputError(f"{name} is {mapq}; a mapping quality lies in 0 to 255")
-    breaks = contigs.chain_starts
-    names = tuple(contigs.chrom[breaks[:-1]].tolist()) if len(contigs) else ()
+    names = tuple(contigs.chrom[contigs.chain_starts[:-1]].tolist()) if len(contigs) else ()
     lengths = _checked_lengths(contigs, names)
     plasmids = np.zeros(len(names), bool) if is_plasmid is None else np.asarray(is_plasmid, dtype=bool)
     if plasmids.shape != (len(names),):
         raise InputError(f"is_plasmid has shape {plasmids.shape} for {len(names)} contigs; give one value for each")
-    gene_contigs = _contigs_of_genes(genes, names, lengths)
-    spans = _merged_spans(genes, gene_contigs, len(names))
-    with BamStream(path) as stream:
-        contig_of_reference = match_references(stream.path, stream.references, names, lengths, other_contigs)
-        layout = kernel.Layout(
-            contig_of_reference,
-            lengths,
-            breaks,
-            _bin_steps(contigs),
-            np.ascontiguousarray(contigs.start, np.int64),
-            np.ascontiguousarray(contigs.end, np.int64),
-            *spans,
-            np.array([chromosome_mapq, plasmid_mapq], np.int64),
-        )
-        tallies = kernel.Tallies(
-            np.zeros((2, len(contigs)), np.int64),
-            np.zeros((2, len(contigs)), np.int64),
-            np.zeros((2, int((layout.span_end - layout.span_start + 1).sum())), np.int64),
-            np.zeros((len(names) + 1, kernel.N_TOTALS), np.int64),
-        )
-        stream.count_into(layout, tallies)
-    depth = tallies.bases / (contigs.end - contigs.start)
-    gene_depth = _gene_depths(genes, gene_contigs, layout, tallies)
-    totals = {
-        "records": kernel.RECORDS,
-        "secondary": kernel.SECONDARY,
-        "supplementary": kernel.SUPPLEMENTARY,
-        "mapped": kernel.MAPPED,
-        "duplicates": kernel.DUPLICATES,
-        "malformed": kernel.MALFORMED,
-        "below_chromosome_mapq": kernel.BELOW_CHROMOSOME,
-        "below_plasmid_mapq": kernel.BELOW_PLASMID,
-    }
+    layout = lay_out(names, lengths, chromosome_mapq, plasmid_mapq)
+    return _Plan(contigs, layout, plasmids, tuple(genes), _contigs_of_genes(genes, names, lengths))
+
+
+def _sample_counts(plan: _Plan, tallies: Tallies) -> SampleCounts:
+    contigs, layout = plan.contigs, plan.layout
+    contig_of_bin = np.repeat(np.arange(len(layout.names)), np.diff(contigs.chain_starts))
+    placed = np.array([column for column, contig in enumerate(plan.gene_contigs) if contig >= 0], dtype=np.int64)
+    gene_contig = np.array(plan.gene_contigs, dtype=np.int64)[placed]
+    gene_start = np.array([gene.start for gene in plan.genes], dtype=np.int64)[placed]
+    gene_end = np.array([gene.end for gene in plan.genes], dtype=np.int64)[placed]
+    counts, depths, gene_depths = [], [], []
+    for rule in range(2):
+        depth = depth_of(tallies.depth_change[rule])
+        counts.append(sums_between(layout, tallies.starts[rule], contig_of_bin, contigs.start, contigs.end))
+        bases = sums_between(layout, depth, contig_of_bin, contigs.start, contigs.end)
+        depths.append(bases / (contigs.end - contigs.start))
+        gene_depths.append(np.full(len(plan.genes), np.nan))
+        gene_bases = sums_between(layout, depth, gene_contig, gene_start, gene_end)
+        gene_depths[rule][placed] = gene_bases / (gene_end - gene_start)
     return SampleCounts(
         contigs,
-        names,
-        plasmids,
-        chromosome_mapq,
-        plasmid_mapq,
-        *tallies.starts,
-        *depth,
-        tuple(genes),
-        *gene_depth,
-        ReadTotals(**{name: tallies.totals[:, column].copy() for name, column in totals.items()}),
+        layout.names,
+        plan.is_plasmid,
+        *layout.min_mapq.tolist(),
+        *counts,
+        *depths,
+        plan.genes,
+        *gene_depths,
+        ReadTotals(**{name: tallies.totals[:, column].copy() for name, column in _TOTALS.items()}),
     )
 
 
@@ -268,17 +324,6 @@ def _checked_lengths(contigs: Contigs, names: tuple[str, ...]) -> np.ndarray:
     return np.ascontiguousarray(end[contigs.chain_starts[1:] - 1], np.int64)
 
 
-def _bin_steps(contigs: Contigs) -> np.ndarray:
-    breaks = contigs.chain_starts
-    steps = np.zeros(len(breaks) - 1, np.int64)
-    for row, (first, last) in enumerate(pairwise(breaks)):
-        start, end = contigs.start[first:last], contigs.end[first:last]
-        step = end[0] - start[0]
-        even = np.array_equal(start, np.arange(last - first) * step) and np.array_equal(end[:-1], start[1:])
-        steps[row] = step if even and end[-1] - start[-1] <= step else 0
-    return steps
-
-
 def _contigs_of_genes(genes: Sequence[Gene], names: tuple[str, ...], lengths: np.ndarray) -> list[int]:
     found = []
     for gene in genes:
@@ -290,36 +335,3 @@ def _contigs_of_genes(genes: Sequence[Gene], names: tuple[str, ...], lengths: np
             )
         found.append(contig)
     return found
-
-
-def _merged_spans(
-    genes: Sequence[Gene], gene_contigs: list[int], n_contigs: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Disjoint intervals that hold the genes: first of each contig, starts, ends, offsets."""
-    placed = sorted(
-        (contig, gene.start, gene.end) for gene, contig in zip(genes, gene_contigs, strict=True) if contig >= 0
-    )
-    merged: list[list[int]] = []
-    for contig, start, end in placed:
-        if merged and merged[-1][0] == contig and start <= merged[-1][2]:
-            merged[-1][2] = max(merged[-1][2], end)
-        else:
-            merged.append([contig, start, end])
-    table = np.array(merged, np.int64).reshape(-1, 3)
-    first = np.searchsorted(table[:, 0], np.arange(n_contigs + 1)).astype(np.int64)
-    places = np.concatenate([[0], np.cumsum(table[:, 2] - table[:, 1] + 1)])[:-1].astype(np.int64)
-    return first, table[:, 1].copy(), table[:, 2].copy(), places
-
-
-def _gene_depths(
-    genes: Sequence[Gene], gene_contigs: list[int], layout: kernel.Layout, tallies: kernel.Tallies
-) -> np.ndarray:
-    depth = np.cumsum(tallies.depth_change, axis=1)
-    means = np.full((2, len(genes)), np.nan)
-    for column, (gene, contig) in enumerate(zip(genes, gene_contigs, strict=True)):
-        if contig >= 0:
-            first, last = layout.first_span[contig], layout.first_span[contig + 1]
-            span = first + int(np.searchsorted(layout.span_end[first:last], gene.end))
-            shift = int(layout.span_offset[span] - layout.span_start[span])
-            means[:, column] = depth[:, gene.start + shift : gene.end + shift].mean(axis=1)
-    return means
