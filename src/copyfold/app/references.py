@@ -17,7 +17,6 @@ from copyfold.cnv.reference.fasta import FastaRecord, format_fasta, parse_fasta,
 from copyfold.cnv.reference.folder import FASTA_NAME, ReferenceContig, ReferenceGene, write_tables
 from copyfold.cnv.reference.gene_search import GeneSearch, gene_aligner, search_genes
 from copyfold.cnv.reference.mappability import MappabilitySettings, count_reads, mappability
-from copyfold.cnv.tables import read_table
 from copyfold.core.console import Console
 from copyfold.core.files import atomic_folder, check_vacant, file_digest, write_text
 from copyfold.errors import ConfigError, InputError
@@ -166,7 +165,7 @@ def _find_genes(
         _tell_search(found, console)
         return genes_from_hits(found.hits, contigs)
     if form == "table":
-        placed, notes = place_table(read_gene_table(path), _table_families(path), contigs)
+        placed, notes = place_table(read_gene_table(path), contigs)
     else:
         try:
             text = data.decode("utf-8-sig")
@@ -180,15 +179,6 @@ def _find_genes(
     for note in notes:
         console.warn(f"{path.name}: {note}")
     return placed
-
-
-def _table_families(path: Path) -> dict[str, str]:
-    """The column ``family`` of a table of coordinates, if it has one, so that an edited genes.tsv keeps it."""
-    table = read_table(path, comment="#")
-    if "family" not in table.columns:
-        return {}
-    gene, family = table.position("gene"), table.position("family")
-    return {cells[gene]: cells[family] for _, cells in table.rows}
 
 
 def _tell_search(found: GeneSearch, console: Console) -> None:

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from copyfold.cli import reference, store, truth
+from copyfold.cli import count, reference, store, truth
 from copyfold.cli.options import DeviceOption, QuietOption, RunArgument, SetOption
 
 app = typer.Typer(no_args_is_help=True, help="Copy number of genes from short-read depth.")
+app.command("count")(count.count)
 app.add_typer(reference.app, name="reference")
 app.add_typer(store.app, name="store")
 app.add_typer(truth.app, name="truth")

@@ -21,14 +21,29 @@ def build(
         typer.Argument(metavar="INPUT…", help="Count tables, or folders that hold them; for cnvrock one store."),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Store to make; must not exist.")],
+    plasmid_out: Annotated[
+        Path | None,
+        typer.Option(help="From counts of `cnv count`: plasmid store to make beside, a column per plasmid gene."),
+    ] = None,
+    onto: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="STORE", help="From counts of `cnv count`: take this store's samples over and add to them."
+        ),
+    ] = None,
+    plasmid_onto: Annotated[Path | None, typer.Option(metavar="STORE", help="The same for the plasmid store.")] = None,
+    keep_flagged: Annotated[
+        bool, typer.Option("--keep-flagged", help="Take samples that `cnv count` flagged as another species, too.")
+    ] = False,
     from_: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--from",
-            help="What wrote the tables: `gatk` (CollectReadCounts TSV), `mosdepth` (regions.bed.gz), `bedcov` "
+            help="What wrote the tables: `copyfold` (`cnv count`; told by the first file), `gatk` (CollectReadCounts "
+            "TSV; the default otherwise), `mosdepth` (regions.bed.gz), `bedcov` "
             "(samtools), `breseq` (coverage.tab, bam2cov TSV; CNery's input), `cnvrock` (a published store).",
         ),
-    ] = "gatk",
+    ] = None,
     contig: Annotated[
         list[str],
         typer.Option(help="Contigs to keep, repeated for more; default: the longest. An alias of a contig will do."),
@@ -53,21 +68,50 @@ def build(
     ] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Gather per-sample tables into one store.
+    """Gather per-sample counts into a store, or into two: chromosome and plasmid genes.
 
-    Chromosome, from counts at MAPQ ≥ 20: `copyfold cnv store build counts_mq20/ -o chromosome`
+    From `cnv count`: `copyfold cnv store build counts/ -o chromosome --plasmid-out plasmid`
 
-    Plasmid genes, from counts at MAPQ ≥ 0:
+    New samples later: `copyfold cnv store build new/ -o all --onto chromosome`
+
+    From GATK's counts at MAPQ ≥ 20: `copyfold cnv store build counts_mq20/ -o chromosome`; plasmid genes at MAPQ ≥ 0:
     `copyfold cnv store build counts_mq0/ -o plasmid --genes plasmid_gene_coords.tsv`
 
     From mosdepth: `copyfold cnv store build depth/ --from mosdepth --read-length 150 -o chromosome`
     """
-    from copyfold.app.stores import build_store
-    from copyfold.cnv.importers import ImportSettings
+    from copyfold.cnv.counting.sample_file import holds_counts_files
     from copyfold.core.console import Console
+    from copyfold.errors import ConfigError
 
-    settings = ImportSettings(read_length, columns, bin_size)
-    build_store(inputs, out, from_, contig, genes, Console(quiet=quiet), settings=settings, skip_bad=skip_bad)
+    own_only = {"--plasmid-out": plasmid_out, "--onto": onto, "--plasmid-onto": plasmid_onto}
+    if from_ == "copyfold" or (from_ is None and holds_counts_files(inputs)):
+        if contig or genes or read_length or columns:
+            raise ConfigError(
+                "--contig, --genes, --read-length and --columns are for other tools' tables; leave them out"
+            )
+        from copyfold.app.count_stores import build_from_counts
+
+        build_from_counts(
+            inputs,
+            out,
+            plasmid_out,
+            Console(quiet=quiet),
+            onto=onto,
+            plasmid_onto=plasmid_onto,
+            keep_flagged=keep_flagged,
+            skip_bad=skip_bad,
+        )
+    else:
+        given = [option for option, value in own_only.items() if value is not None]
+        if given:
+            raise ConfigError(f"{given[0]} is for counts of `copyfold cnv count`; make the plasmid store with --genes")
+        from copyfold.app.stores import build_store
+        from copyfold.cnv.importers import ImportSettings
+
+        settings = ImportSettings(read_length, columns, bin_size)
+        build_store(
+            inputs, out, from_ or "gatk", contig, genes, Console(quiet=quiet), settings=settings, skip_bad=skip_bad
+        )
     print(out)
 
 
@@ -91,7 +135,7 @@ def merge(
 @app.command()
 def info(store: StoreArgument) -> None:
     """Say what a store holds."""
-    from copyfold.app.stores import describe_store
+    from copyfold.app.store_checks import describe_store
 
     print(describe_store(store))
 
@@ -99,7 +143,7 @@ def info(store: StoreArgument) -> None:
 @app.command()
 def validate(store: StoreArgument) -> None:
     """Read digests and values again; say that all is well, or what is wrong (exit code 2)."""
-    from copyfold.app.stores import validate_store
+    from copyfold.app.store_checks import validate_store
     from copyfold.core.console import Console
 
     print(validate_store(store, Console()))

@@ -199,7 +199,8 @@ def plasmid_targets(
     """What to call from a plasmid store's columns.
 
     Reads of near-identical alleles map to any of them, so members of one family are summed and called together
-    under the family's name; a gene without relatives in the store keeps its own. A family's absent threshold is that
+    under the family's name; a gene without relatives in the store keeps its own. Families are those that the
+    coordinates state, else those of `families.family_of`. A family's absent threshold is that
     of its own line in the coordinates; without one, the least of its members' (the larger ones guard an allele
     against reads of its relatives, which are no mistake in the sum).
 
@@ -211,9 +212,10 @@ def plasmid_targets(
         Members of summed families, reported by PCN only: their split is arbitrary.
     """
     threshold = {gene.name: gene.absent_threshold for gene in coordinates}
+    stated = {gene.name: gene.family for gene in coordinates if gene.family}
     families: dict[str, list[int]] = {}
     for column, gene in enumerate(genes.tolist()):
-        families.setdefault(family_of(gene), []).append(column)
+        families.setdefault(stated.get(gene) or family_of(gene), []).append(column)
     targets, members = [], []
     for family, columns in families.items():
         names = [str(genes[column]) for column in columns]

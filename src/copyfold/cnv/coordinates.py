@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,8 @@ CONTIG_ALIASES = (
     ("NC_016846.1", "CP003224.1"),  # its plasmid pKPHS2, with blaKPC-2
 )
 """Accessions of the same sequence (RefSeq, INSDC)."""
+
+_OPTIONAL = ("absent_threshold", "family", "role")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Gene:
         0-based half-open, bp.
     absent_threshold : float or None
         PCN below which a plasmid gene counts as absent; None takes the configuration's.
+    family : str or None
+        Genes of one family are called together; None takes it from the name (`families.family_of`).
     """
 
     name: str
@@ -38,16 +42,24 @@ class Gene:
     start: int
     end: int
     absent_threshold: float | None = None
+    family: str | None = None
 
 
 DEFAULT_CHROMOSOMAL_PANEL = (Gene("blaSHV", "NC_016845.1", 2_549_402, 2_550_263),)
 """blaSHV of HS11286, NC_016845.1:2,549,403–2,550,263 (1-based inclusive)."""
 
 
-def read_gene_table(path: Path) -> tuple[Gene, ...]:
-    """Read a coordinates table: gene, contig, start, end (1-based inclusive), optionally absent_threshold.
+def read_gene_table(path: Path, role: Literal["chromosome", "plasmid"] | None = None) -> tuple[Gene, ...]:
+    """Read a coordinates table: gene, contig, start, end (1-based inclusive).
 
-    Further columns are ignored.
+    Optional columns are absent_threshold, family and role; further ones are ignored. A reference's genes.tsv is
+    such a table.
+
+    Parameters
+    ----------
+    path : Path
+    role : {"chromosome", "plasmid"}, optional
+        Keep genes of this role only; a table without the column keeps all.
 
     Raises
     ------
@@ -57,8 +69,9 @@ def read_gene_table(path: Path) -> tuple[Gene, ...]:
     """
     table = read_table(path, comment="#")
     places = [table.position(name) for name in ("gene", "contig", "start", "end")]
-    threshold = table.columns.index("absent_threshold") if "absent_threshold" in table.columns else None
+    optional = {name: table.columns.index(name) for name in _OPTIONAL if name in table.columns}
     genes: dict[str, Gene] = {}
+    elsewhere: set[str] = set()
     for line, cells in table.rows:
         where = f"{path}: line {line}"
         name, contig, first, last = (cells[place] for place in places)
@@ -72,9 +85,15 @@ def read_gene_table(path: Path) -> tuple[Gene, ...]:
             raise InputError(f"{where}: {start}–{end} is no interval; 1-based inclusive with 1 ≤ start ≤ end")
         if not name or name in genes:
             raise InputError(f"{where}: gene '{name}' is empty or stands twice; each gene needs one name and one line")
-        absent = None if threshold is None else _threshold(cells[threshold], where)
-        genes[name] = Gene(name, contig, start - 1, end, absent)
-    return tuple(genes.values())
+        said = {column: cells[place] for column, place in optional.items()}
+        absent = _threshold(said.get("absent_threshold", ""), where)
+        genes[name] = Gene(name, contig, start - 1, end, absent, said.get("family") or None)
+        if role and said.get("role", role) != role:
+            elsewhere.add(name)
+    kept = tuple(gene for gene in genes.values() if gene.name not in elsewhere)
+    if not kept:
+        raise InputError(f"{path}: none of its {len(genes)} genes has the role {role}; give a table that has one")
+    return kept
 
 
 def _threshold(text: str, where: str) -> float | None:

@@ -115,7 +115,9 @@ def load_inputs(config: CnvConfig) -> CnvInputs:
         registry.resolve(getattr(config, kind))
     store = open_store(config.store_path)
     check_ordered(store.contigs, store.path)
-    genes = read_gene_table(config.gene_coords_path) if config.gene_coords_path else DEFAULT_CHROMOSOMAL_PANEL
+    genes = DEFAULT_CHROMOSOMAL_PANEL
+    if config.gene_coords_path:
+        genes = read_gene_table(config.gene_coords_path, "chromosome")
     for gene in genes:
         flank_bins(gene, find_gene_bins(gene, store.contigs), store.contigs, config.cnv_flank_padding)
     plasmid_store = open_store(config.plasmid_store_path) if config.plasmid_store_path else None
@@ -124,7 +126,9 @@ def load_inputs(config: CnvConfig) -> CnvInputs:
             f"{plasmid_store.path}: no sample in common with {store.path} (it has {plasmid_store.sample_ids[0]}, …, "
             f"the other {store.sample_ids[0]}, …); build both stores from the same samples"
         )
-    plasmid_genes = read_gene_table(config.plasmid_gene_coords_path) if config.plasmid_gene_coords_path else ()
+    plasmid_genes: tuple[Gene, ...] = ()
+    if config.plasmid_gene_coords_path:
+        plasmid_genes = read_gene_table(config.plasmid_gene_coords_path, "plasmid")
     truth = None
     if config.kpsc_gt_path:
         truth = read_ground_truth(config.kpsc_gt_path, config.kpsc_kleborate_gt_path, config.kpsc_meta_path)

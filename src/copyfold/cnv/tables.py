@@ -52,7 +52,7 @@ class Table(NamedTuple):
         return names if len(self.columns) <= _COLUMNS_SHOWN else f"{names} … ({len(self.columns)} in all)"
 
 
-def read_table(path: Path, *, comment: str | None = None) -> Table:
+def read_table(path: Path, *, comment: str | None = None, may_be_empty: bool = False) -> Table:
     """Open a tab-separated table with a header line, gzipped or not.
 
     Parameters
@@ -60,6 +60,8 @@ def read_table(path: Path, *, comment: str | None = None) -> Table:
     path : Path
     comment : str, optional
         Lines that begin with this are passed over.
+    may_be_empty : bool
+        Take a header without rows.
 
     Raises
     ------
@@ -74,7 +76,7 @@ def read_table(path: Path, *, comment: str | None = None) -> Table:
         raise InputError(f"{path}: the file is empty; it must begin with a header line of column names")
     if repeated := {name for name in columns if columns.count(name) > 1}:
         raise InputError(f"{path}: line {number}: column '{min(repeated)}' stands twice; column names must be unique")
-    return Table(path, columns, _rows(path, len(columns), lines))
+    return Table(path, columns, _rows(path, len(columns), lines, may_be_empty))
 
 
 def read_bytes(path: Path) -> bytes:
@@ -97,8 +99,8 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     return InputError(f"{path}: cannot be read ({reason}); check the path and the file")
 
 
-def _rows(path: Path, width: int, lines: Iterator[Row]) -> Iterator[Row]:
-    empty = True
+def _rows(path: Path, width: int, lines: Iterator[Row], may_be_empty: bool) -> Iterator[Row]:
+    empty = not may_be_empty
     for line, cells in lines:
         if cells == [""]:
             continue

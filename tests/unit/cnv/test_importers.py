@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from copyfold.app.stores import build_store, describe_store
+from copyfold.app.store_checks import describe_store
+from copyfold.app.stores import build_store
 from copyfold.cnv.coordinates import Gene
 from copyfold.cnv.importers import gene_depths, read_gatk_counts, select_contigs
 from copyfold.cnv.store import Contigs, open_store

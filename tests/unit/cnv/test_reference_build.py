@@ -79,7 +79,7 @@ def test_genes_and_families(built):
         ("blaKPC-2_2", "p1", 1_200, 2_000, "plasmid", "blaKPC"),
     ]
     assert built.families == {"blaKPC": ("blaKPC-2", "blaKPC-2_2")}
-    assert read_gene_table(built.path / "genes.tsv")[1] == Gene("blaKPC-2_2", "p1", 1_200, 2_000)
+    assert read_gene_table(built.path / "genes.tsv")[1] == Gene("blaKPC-2_2", "p1", 1_200, 2_000, None, "blaKPC")
     assert (built.path / "families.tsv").read_text() == "family\tmembers\nblaKPC\tblaKPC-2,blaKPC-2_2\n"
 
 

@@ -235,18 +235,18 @@ def test_forms_of_gene_files():
 
 
 def test_a_table_of_coordinates_is_placed_by_alias_with_thresholds_and_families():
-    genes = [Gene("blaKPC-2", "NC_016846.1", 20, 30, 0.5), Gene("blaX_2", "c", 1, 9)]
-    placed, notes = place_table(genes, {"blaX_2": "blaX"}, [contig(), contig("CP003224.1", 100, "plasmid")])
+    genes = [Gene("blaKPC-2", "NC_016846.1", 20, 30, 0.5), Gene("blaX_2", "c", 1, 9, None, "blaX")]
+    placed, notes = place_table(genes, [contig(), contig("CP003224.1", 100, "plasmid")])
     assert [(gene.name, gene.contig, gene.absent_threshold, gene.family, gene.role) for gene in placed] == [
         ("blaX_2", "c", None, "blaX", "chromosome"),
         ("blaKPC-2", "CP003224.1", 0.5, "blaKPC", "plasmid"),
     ]
-    assert placed[1].gene == Gene("blaKPC-2", "CP003224.1", 20, 30, 0.5)
+    assert placed[1].gene == Gene("blaKPC-2", "CP003224.1", 20, 30, 0.5, "blaKPC")
     assert not notes
 
 
 def test_genes_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match="gene a ends at 9001, but c is 9000 bp long"):
-        place_table([Gene("a", "c", 1, 9001)], {}, [contig()])
+        place_table([Gene("a", "c", 1, 9001)], [contig()])
     with pytest.raises(InputError, match="no gene lies on this reference: the genes' contigs are z"):
-        place_table([Gene("a", "z", 1, 9)], {}, [contig()])
+        place_table([Gene("a", "z", 1, 9)], [contig()])

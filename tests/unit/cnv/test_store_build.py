@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from copyfold.app.stores import build_store, describe_store, merge_stores, validate_store
+from copyfold.app.store_checks import describe_store, validate_store
+from copyfold.app.stores import build_store, merge_stores
 from copyfold.cnv.coordinates import Gene
 from copyfold.cnv.importers import ImportSettings, gene_depths
 from copyfold.cnv.importers.cnvrock import overlapped_bins

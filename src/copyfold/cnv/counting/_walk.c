@@ -9,6 +9,8 @@
 #define Py_LIMITED_API 0x030B0000
 #include <Python.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { FINE, BAD_SIZE, BAD_REFERENCE, BAD_POSITION, BAD_LAYOUT, BAD_CIGAR };
 enum { RECORDS, SECONDARY, SUPPLEMENTARY, MAPPED, DUPLICATES, MALFORMED, BELOW_CHROMOSOME, BELOW_PLASMID, N_TOTALS };
@@ -18,10 +20,12 @@ enum { UNMAPPED = 0x4, IS_SECONDARY = 0x100, IS_DUPLICATE = 0x400, IS_SUPPLEMENT
 #define MAX_RECORD (1 << 26)
 
 typedef struct {
-    const int64_t *contig_of_reference, *contig_length, *contig_offset, *min_mapq;
-    int64_t n_references, n_contigs, n_places;
-    int32_t *starts, *depth_change; /* (2, n_places) each */
-    int64_t *totals;                /* (n_contigs + 1, N_TOTALS) */
+    const int64_t *contig_of_reference, *contig_length, *contig_offset, *bin_begin, *bin_end, *min_mapq;
+    int64_t n_references, n_contigs, n_bins, n_places;
+    int64_t *starts;       /* (2, n_bins) */
+    int32_t *depth_change; /* (2, n_places) */
+    int64_t *totals;       /* (n_contigs + 1, N_TOTALS) */
+    int64_t bin;           /* the last one found: reads of a sorted file mostly start in the same */
 } Tallies;
 
 typedef struct {
@@ -56,12 +60,28 @@ static int measure_cigar(const uint8_t *cigar, int64_t n, int64_t *reference, in
     return 1;
 }
 
-static void add_record(const Tallies *t, int64_t contig, int64_t position, const uint8_t *cigar, int64_t n_cigar,
+/* The bin that holds a place, -1 for none. Bins ascend and do not overlap. */
+static int64_t bin_at(Tallies *t, int64_t place) {
+    if (place < t->bin_begin[t->bin] || place >= t->bin_end[t->bin]) {
+        int64_t low = 0, high = t->n_bins;
+        while (high - low > 1) {
+            int64_t middle = (low + high) / 2;
+            if (t->bin_begin[middle] <= place)
+                low = middle;
+            else
+                high = middle;
+        }
+        t->bin = low;
+    }
+    return place >= t->bin_begin[t->bin] && place < t->bin_end[t->bin] ? t->bin : -1;
+}
+
+static void add_record(Tallies *t, int64_t contig, int64_t position, const uint8_t *cigar, int64_t n_cigar,
                        const int *counted) {
     int64_t limit = t->contig_length[contig], start = position;
-    int64_t place = t->contig_offset[contig];
+    int64_t place = t->contig_offset[contig], bin = bin_at(t, place + position);
     for (int rule = 0; rule < 2; rule++)
-        if (counted[rule]) t->starts[rule * t->n_places + place + position]++;
+        if (counted[rule] && bin >= 0) t->starts[rule * t->n_bins + bin]++;
     for (int64_t i = 0; i < n_cigar; i++) {
         uint32_t word = u32(cigar + 4 * i);
         int64_t length = word >> 4, operation = word & 15;
@@ -79,7 +99,7 @@ static void add_record(const Tallies *t, int64_t contig, int64_t position, const
     }
 }
 
-static Outcome walk(const uint8_t *data, int64_t size, const Tallies *t) {
+static Outcome walk(const uint8_t *data, int64_t size, Tallies *t) {
     int64_t at = 0, n_records = 0;
 #define STOP(problem, value) return (Outcome){at, (problem), n_records, (value)}
     while (at + 4 <= size) {
@@ -130,40 +150,109 @@ static Outcome walk(const uint8_t *data, int64_t size, const Tallies *t) {
     return (Outcome){at, FINE, n_records, 0};
 }
 
+typedef struct {
+    uint8_t *bytes;
+    int64_t size, room;
+} Carry; /* the begun record at the end of one block, which the next one goes on with */
+
+static int append(Carry *c, const uint8_t *bytes, int64_t size) {
+    if (c->size + size > c->room) {
+        int64_t room = 2 * (c->size + size);
+        uint8_t *grown = realloc(c->bytes, (size_t)room);
+        if (!grown) return 0;
+        c->bytes = grown;
+        c->room = room;
+    }
+    if (size) memcpy(c->bytes + c->size, bytes, (size_t)size);
+    c->size += size;
+    return 1;
+}
+
+/* Walk a block in its place, or behind what the blocks before it left; 0 without memory. */
+static int walk_block(const uint8_t *block, int64_t size, Carry *carry, Tallies *t, Outcome *o) {
+    const uint8_t *data = block;
+    int64_t n_records = o->n_records;
+    if (carry->size) {
+        if (!append(carry, block, size)) return 0;
+        data = carry->bytes;
+        size = carry->size;
+        if (size >= 4 && size < 4 + i32(data)) return 1; /* the record has still not ended: do not begin it anew */
+    }
+    *o = walk(data, size, t);
+    o->n_records += n_records;
+    if (o->problem) return 1;
+    if (data == block) return append(carry, block + o->consumed, size - o->consumed);
+    carry->size -= o->consumed;
+    memmove(carry->bytes, carry->bytes + o->consumed, (size_t)carry->size);
+    return 1;
+}
+
+enum { CONTIG_OF_REFERENCE, LENGTH, OFFSET, BIN_BEGIN, BIN_END, MIN_MAPQ, STARTS, DEPTH_CHANGE, TOTALS, N_ARRAYS };
+
 static int fits(const Py_buffer *b) {
-    int64_t n_contigs = b[2].len / 8, n_places = b[5].len / 8; /* two rows of int32 */
-    if (b[3].len != 8 * n_contigs || b[4].len != 16 || b[6].len != b[5].len) return 0;
-    if (b[7].len != (n_contigs + 1) * N_TOTALS * 8) return 0;
-    const int64_t *contig_of_reference = b[1].buf, *length = b[2].buf, *offset = b[3].buf;
-    for (int64_t i = 0; i < b[1].len / 8; i++)
+    int64_t n_contigs = b[LENGTH].len / 8, n_bins = b[BIN_BEGIN].len / 8;
+    int64_t n_places = b[DEPTH_CHANGE].len / 8; /* two rows of int32 */
+    if (b[OFFSET].len != 8 * n_contigs || b[MIN_MAPQ].len != 16 || b[TOTALS].len != (n_contigs + 1) * N_TOTALS * 8)
+        return 0;
+    if (n_bins < 1 || b[BIN_END].len != 8 * n_bins || b[STARTS].len != 16 * n_bins) return 0;
+    const int64_t *contig_of_reference = b[CONTIG_OF_REFERENCE].buf, *length = b[LENGTH].buf, *offset = b[OFFSET].buf;
+    for (int64_t i = 0; i < b[CONTIG_OF_REFERENCE].len / 8; i++)
         if (contig_of_reference[i] < -1 || contig_of_reference[i] >= n_contigs) return 0;
     for (int64_t i = 0; i < n_contigs; i++) /* the place behind a contig's last base takes the ends */
         if (length[i] < 0 || offset[i] < 0 || length[i] >= n_places || offset[i] >= n_places - length[i]) return 0;
     return 1;
 }
 
+static PyObject *walk_blocks(PyObject *blocks, const Py_buffer *rest, Tallies *t) {
+    Py_ssize_t n_blocks = PyList_Size(blocks), taken = 0;
+    Py_buffer *views = calloc((size_t)n_blocks + 1, sizeof(Py_buffer));
+    Carry carry = {NULL, 0, 0};
+    Outcome o = {0, FINE, 0, 0};
+    PyObject *result = NULL;
+    int enough_memory = views && append(&carry, rest->buf, rest->len);
+    while (enough_memory && taken < n_blocks &&
+           !PyObject_GetBuffer(PyList_GetItem(blocks, taken), views + taken, PyBUF_SIMPLE))
+        taken++;
+    if (enough_memory && taken == n_blocks) {
+        Py_BEGIN_ALLOW_THREADS
+        for (Py_ssize_t i = 0; i < n_blocks && enough_memory && !o.problem; i++)
+            enough_memory = walk_block(views[i].buf, views[i].len, &carry, t, &o);
+        Py_END_ALLOW_THREADS
+        if (enough_memory)
+            result = Py_BuildValue("y#LLL", carry.size ? (const char *)carry.bytes : "", (Py_ssize_t)carry.size, (long long)o.problem,
+                                   (long long)o.n_records, (long long)o.value);
+    }
+    if (!enough_memory) PyErr_NoMemory();
+    while (taken) PyBuffer_Release(views + --taken);
+    free(views);
+    free(carry.bytes);
+    return result;
+}
+
 PyDoc_STRVAR(walk_doc,
-"walk_records(data, contig_of_reference, contig_length, contig_offset, min_mapq, starts, depth_change, totals)\n\n"
-"Count every whole record in `data`; see tally.Tallies for the arrays. Returns (consumed, problem, n_records, value).");
+"walk_records(blocks, rest, contig_of_reference, *layout, *tallies)\n\n"
+"Count every whole record in `rest` followed by a list of blocks; see tally.py for the arrays. Returns what is left\n"
+"of the last record, the problem that ended the walk (0: none), the records counted, and the problem's value.");
 
 static PyObject *walk_records(PyObject *self, PyObject *args) {
-    Py_buffer b[8] = {{0}};
-    PyObject *result = NULL;
+    PyObject *blocks, *result = NULL;
+    Py_buffer rest = {0}, b[N_ARRAYS] = {{0}};
     (void)self;
-    if (!PyArg_ParseTuple(args, "y*y*y*y*y*w*w*w*", b, b + 1, b + 2, b + 3, b + 4, b + 5, b + 6, b + 7)) return NULL;
-    if (!fits(b)) {
+    if (!PyArg_ParseTuple(args, "Oy*y*y*y*y*y*y*w*w*w*", &blocks, &rest, b, b + 1, b + 2, b + 3, b + 4, b + 5, b + 6,
+                          b + 7, b + 8))
+        return NULL;
+    if (!PyList_Check(blocks)) {
+        PyErr_SetString(PyExc_TypeError, "blocks must be a list of buffers");
+    } else if (!fits(b)) {
         PyErr_SetString(PyExc_ValueError, "the arrays do not fit together");
     } else {
-        Tallies t = {b[1].buf, b[2].buf, b[3].buf, b[4].buf, b[1].len / 8, b[2].len / 8, b[5].len / 8,
-                     b[5].buf, b[6].buf, b[7].buf};
-        Outcome o;
-        Py_BEGIN_ALLOW_THREADS
-        o = walk(b[0].buf, b[0].len, &t);
-        Py_END_ALLOW_THREADS
-        result = Py_BuildValue("LLLL", (long long)o.consumed, (long long)o.problem, (long long)o.n_records,
-                               (long long)o.value);
+        Tallies t = {b[CONTIG_OF_REFERENCE].buf, b[LENGTH].buf, b[OFFSET].buf, b[BIN_BEGIN].buf, b[BIN_END].buf,
+                     b[MIN_MAPQ].buf, b[CONTIG_OF_REFERENCE].len / 8, b[LENGTH].len / 8, b[BIN_BEGIN].len / 8,
+                     b[DEPTH_CHANGE].len / 8, b[STARTS].buf, b[DEPTH_CHANGE].buf, b[TOTALS].buf, 0};
+        result = walk_blocks(blocks, &rest, &t);
     }
-    for (int i = 0; i < 8; i++) PyBuffer_Release(b + i);
+    PyBuffer_Release(&rest);
+    for (int i = 0; i < N_ARRAYS; i++) PyBuffer_Release(b + i);
     return result;
 }
 

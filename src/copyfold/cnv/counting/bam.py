@@ -1,4 +1,4 @@
-"""A BAM file as its header and a stream of buffers of records."""
+"""A BAM file as its header and a stream of records."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from copyfold.cnv.counting._walk import walk_records
-from copyfold.cnv.counting.bgzf import HEADROOM, Chunk, inflated_chunks
+from copyfold.cnv.counting.bgzf import inflated_chunks
 from copyfold.cnv.counting.tally import Layout, Tallies
 from copyfold.errors import InputError
+
+try:
+    from copyfold.cnv.counting._walk import walk_records
+
+    HAVE_WALK = True
+except ImportError:  # installed without a C compiler; `hts` then reads BAM, several times slower
+    HAVE_WALK = False
 
 _MAX_HEADER = 1 << 26
 _LARGEST_RECORD = 1 << 26
@@ -76,33 +82,31 @@ class BamStream:
         InputError
             A record breaks the format; the message names it.
         """
+        arrays = (contig_of_reference, *layout[1:], *tallies)
         n_records = 0
-        rest = self._rest
-        places = (contig_of_reference, layout.lengths, layout.offsets, layout.min_mapq)
-        for chunk in chain([None], self._chunks):
-            data = rest if chunk is None else _joined(rest, chunk)
-            consumed, problem, walked, value = walk_records(data, *places, *tallies)
+        rest = b""
+        for blocks in chain([[self._rest]], self._chunks):
+            rest, problem, walked, value = walk_records(blocks, rest, *arrays)
             n_records += walked
             if problem != _FINE:
                 rule = _RULES[problem].format(value=value)
                 raise InputError(
                     f"{self.path}: record {n_records + 1} is damaged: {rule}; copy the file again or write it again"
                 )
-            rest = data[consumed:].copy()
-        if rest.size:
+        if rest:
             raise InputError(
                 f"{self.path}: truncated: record {n_records + 1} ends behind the end of the file; copy it again"
             )
         return n_records
 
-    def _read_header(self) -> tuple[References, np.ndarray]:
+    def _read_header(self) -> tuple[References, bytearray]:
         head = bytearray()
         needed, ended = 12, False
         while not ended:
             while len(head) < needed and not ended:
                 chunk = next(self._chunks, None)
                 ended = chunk is None
-                head += b"" if chunk is None else chunk.buffer[HEADROOM : chunk.end].tobytes()
+                head += b"".join(chunk or ())
             parsed = self._parse_header(head)
             if not isinstance(parsed, int):
                 return parsed
@@ -112,7 +116,7 @@ class BamStream:
                 raise self._damaged(f"a header of {needed} bytes or more, beyond {_MAX_HEADER}")
         raise self._damaged("it ends inside its header")
 
-    def _parse_header(self, head: bytearray) -> tuple[References, np.ndarray] | int:
+    def _parse_header(self, head: bytearray) -> tuple[References, bytearray] | int:
         """Return the references and what follows the header, or how many bytes it takes at least."""
         if len(head) < 8:
             return 8
@@ -138,7 +142,7 @@ class BamStream:
             names.append(head[place + 4 : end - 1].decode("utf-8", "replace"))
             lengths[row] = self._size(head, end, "contig length")
             place = end + 4
-        return References(tuple(names), lengths), np.frombuffer(bytes(head[place:]), np.uint8).copy()
+        return References(tuple(names), lengths), head[place:]
 
     def _size(self, head: bytearray, place: int, what: str) -> int:
         value = int.from_bytes(head[place : place + 4], "little", signed=True)
@@ -148,12 +152,3 @@ class BamStream:
 
     def _damaged(self, what: str) -> InputError:
         return InputError(f"{self.path}: damaged BAM: {what}; copy the file again or write it again with samtools")
-
-
-def _joined(rest: np.ndarray, chunk: Chunk) -> np.ndarray:
-    """`rest` and the chunk's bytes in one array; in the chunk's own headroom where that suffices."""
-    first = HEADROOM - rest.size
-    if first < 0:
-        return np.concatenate([rest, chunk.buffer[HEADROOM : chunk.end]])
-    chunk.buffer[first:HEADROOM] = rest
-    return chunk.buffer[first : chunk.end]

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import deflate
-import numpy as np
 
 from copyfold.errors import InputError
 
@@ -24,13 +23,10 @@ END_MARKER = bytes.fromhex("1f8b08040000000000ff0600424302001b000300000000000000
 MAX_BLOCK = 1 << 16
 """Bytes of a block, before and after inflation; the format allows no more."""
 
-HEADROOM = 1 << 16
-"""Bytes before the inflated ones of a chunk, room for what remained of the chunk before it."""
-
-_READ_BYTES = 1 << 17
-_BLOCKS = 32
+_READ_BYTES = 1 << 18
+_BLOCKS = 64
 _THREADS = 2
-_AHEAD = 4
+_AHEAD = 8
 _FIXED = struct.Struct("<4sIBBH")
 _TAIL = struct.Struct("<II")
 
@@ -43,25 +39,10 @@ class Block(NamedTuple):
     end: int
 
 
-class Chunk(NamedTuple):
-    """Inflated bytes ``buffer[HEADROOM:end]``; what lies before them is the reader's to write to.
+def inflated_chunks(path: Path) -> Generator[list[bytearray], None, None]:
+    """Yield the inflated blocks of a BGZF file, some at a time, in order.
 
-    Attributes
-    ----------
-    buffer : numpy.ndarray, uint8
-        Good until the next chunk is asked for, then filled anew: fresh memory for every chunk would cost more
-        than walking it.
-    end : int
-    """
-
-    buffer: np.ndarray
-    end: int
-
-
-def inflated_chunks(path: Path) -> Generator[Chunk, None, None]:
-    """Yield the inflated content of a BGZF file, in order.
-
-    At most `_AHEAD` chunks of `_BLOCKS` blocks are held, whatever the file claims about itself.
+    At most `_AHEAD` times `_BLOCKS` blocks are held, whatever the file claims about itself.
 
     Raises
     ------
@@ -70,15 +51,12 @@ def inflated_chunks(path: Path) -> Generator[Chunk, None, None]:
     """
     try:
         with Path(path).open("rb") as handle, ThreadPoolExecutor(_THREADS) as pool:
-            waiting: deque[Future[Chunk]] = deque()
-            spare = [np.empty(HEADROOM + _BLOCKS * MAX_BLOCK, np.uint8) for _ in range(_AHEAD)]
+            waiting: deque[Future[list[bytearray]]] = deque()
             try:
                 for compressed, blocks in _compressed_chunks(path, handle):
-                    waiting.append(pool.submit(_inflate, path, compressed, blocks, spare.pop()))
-                    if not spare:
-                        chunk = waiting.popleft().result()
-                        yield chunk
-                        spare.append(chunk.buffer)
+                    waiting.append(pool.submit(_inflate, path, compressed, blocks))
+                    if len(waiting) == _AHEAD:
+                        yield waiting.popleft().result()
                 while waiting:
                     yield waiting.popleft().result()
             finally:
@@ -162,22 +140,17 @@ def _not_bgzf(path: Path, magic: bytes, where: int) -> InputError:
     )
 
 
-def _inflate(path: Path, compressed: bytes, blocks: list[Block], buffer: np.ndarray) -> Chunk:
-    source, target = memoryview(compressed), memoryview(buffer)
-    end = HEADROOM
+def _inflate(path: Path, compressed: bytes, blocks: list[Block]) -> list[bytearray]:
+    source = memoryview(compressed)
+    inflated = []
     for block in blocks:
-        checksum, size = _TAIL.unpack_from(compressed, block.end - 8)
+        size = int.from_bytes(source[block.end - 4 : block.end], "little")
         if size > MAX_BLOCK:
-            raise InputError(
-                f"{path}: a block claims {size} inflated bytes, the format allows {MAX_BLOCK}; the file is damaged, "
-                "copy it again"
-            )
+            raise InputError(f"{path}: a block claims {size} bytes, beyond {MAX_BLOCK}; damaged, copy the file again")
         try:
-            data = deflate.deflate_decompress(source[block.first : block.end - 8], size)
+            inflated.append(deflate.gzip_decompress(source[block.start : block.end], size or 1))
         except (deflate.DeflateError, ValueError) as error:
-            raise InputError(f"{path}: a block cannot be inflated ({error}); damaged, copy the file again") from error
-        if len(data) != size or deflate.crc32(data) != checksum:
-            raise InputError(f"{path}: a block's size or CRC-32 is wrong; the file is damaged, copy it again")
-        target[end : end + size] = data
-        end += size
-    return Chunk(buffer, end)
+            raise InputError(
+                f"{path}: a block does not inflate to its size and CRC-32 ({error}); damaged, copy it again"
+            ) from error
+    return inflated

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from string import ascii_letters
 from typing import BinaryIO, NamedTuple
@@ -151,7 +152,7 @@ def _check_mates(path: Path, mate_path: Path, names: list[bytes], mate_names: li
 
 def _refuse_interleaved(path: Path, names: list[bytes]) -> None:
     stems = _stems(names)
-    for record, (stem, following) in enumerate(zip(stems, stems[1:], strict=False), 1):
+    for record, (stem, following) in enumerate(pairwise(stems), 1):
         if stem == following:
             raise InputError(
                 f"{path}: records {record} and {record + 1} are both named {_shown(stem)}, so the file seems to hold "
@@ -189,9 +190,7 @@ def _refuse_other_formats(path: Path, text: bytes) -> None:
         if text.startswith(magic):
             raise InputError(f"{path}: {complaint}")
     if text and not text.startswith(b"@"):
-        raise InputError(
-            f"{path}: begins with {_shown(text[:20].split(b'\n')[0])}; a FASTQ file begins with '@' and a name"
-        )
+        raise InputError(f"{path}: begins with {_shown(text[:60])}; a FASTQ file begins with '@' and a name")
 
 
 def _parse(path: Path, text: bytes, done: int) -> tuple[_Records, bytes]:
@@ -201,10 +200,10 @@ def _parse(path: Path, text: bytes, done: int) -> tuple[_Records, bytes]:
     if b"\r" in text:
         text = text.replace(b"\r\n", b"\n")
     letters = np.frombuffer(text, np.uint8)
-    ends = np.flatnonzero(letters == _NEWLINE)
-    n = len(ends) // 4
-    starts = np.concatenate([[0], ends[:-1] + 1])[: 4 * n].reshape(n, 4)
-    ends = ends[: 4 * n].reshape(n, 4)
+    newlines = np.flatnonzero(letters == _NEWLINE)
+    n = len(newlines) // 4
+    starts = np.concatenate([[0], newlines[:-1] + 1])[: 4 * n].reshape(n, 4)
+    ends = newlines[: 4 * n].reshape(n, 4)
     # An empty line has its own newline at its start, so that every start can be looked up.
     not_begun = letters[starts[:, 0]] != ord("@")
     if not_begun.any() and not text[starts[not_begun.argmax(), 0] :].strip(b"\n"):
@@ -256,15 +255,18 @@ def _not_letters(path: Path, sequences: list[bytes], done: int) -> InputError:
         wrong = sequence.translate(None, _LETTERS)
         if wrong:
             return InputError(
-                f"{path}: record {record} has {_shown(wrong[:1])} in its sequence; bases are letters, N where unknown"
+                f"{path}: record {record} has {_quoted(wrong[:1])} in its sequence; bases are letters, N where unknown"
             )
     raise AssertionError("called with sequences of letters only")
 
 
 def _shown(text: bytes) -> str:
     """What a message quotes: the first word, or as much of it as a line can hold."""
-    word = (text.split(None, 1) or [b""])[0][:60]
-    return repr(word.decode("ascii", "backslashreplace"))
+    return _quoted((text.split(None, 1) or [b""])[0][:60])
+
+
+def _quoted(text: bytes) -> str:
+    return repr(text).removeprefix("b")
 
 
 def _blocks(path: Path) -> Iterator[tuple[bytes, bool]]:
@@ -273,16 +275,16 @@ def _blocks(path: Path) -> Iterator[tuple[bytes, bool]]:
     size = 0
     try:
         with path.open("rb") as handle:
-            is_gzip = handle.read(2) == b"\x1f\x8b"
-            handle.seek(0)
-            for piece in _inflated(path, handle) if is_gzip else iter(lambda: handle.read(_BLOCK), b""):
+            magic = handle.peek(2)[:2]
+            if not magic:
+                raise InputError(f"{path}: the file is empty; write it again or leave the sample out")
+            plain = iter(lambda: handle.read(_BLOCK), b"")
+            for piece in _inflated(path, handle) if magic == b"\x1f\x8b" else plain:
                 if size >= _BLOCK:
                     yield b"".join(held), False
                     held, size = [], 0
                 held.append(piece)
                 size += len(piece)
-            if not handle.tell():
-                raise InputError(f"{path}: the file is empty; write it again or leave the sample out")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path") from None
     except OSError as error:
@@ -306,8 +308,6 @@ def _inflated(path: Path, handle: BinaryIO) -> Iterator[bytes]:
                 inflater = zlib.decompressobj(wbits=31)
                 begun = False
     except zlib.error as error:
-        raise InputError(
-            f"{path}: cannot be unpacked near byte {handle.tell()} ({error}); the file is damaged, copy it again"
-        ) from None
+        raise InputError(f"{path}: cannot be unpacked as gzip ({error}); the file is damaged, copy it again") from None
     if begun:
         raise InputError(f"{path}: ends inside its gzip data; the file is truncated, copy it again")

@@ -13,7 +13,7 @@ import numpy as np
 from copyfold.cnv.coordinates import Gene, same_contig
 from copyfold.cnv.counting import tally
 from copyfold.cnv.counting.alignments import Alignments
-from copyfold.cnv.counting.bam import BamStream, References
+from copyfold.cnv.counting.bam import HAVE_WALK, BamStream, References
 from copyfold.cnv.counting.tally import Layout, Tallies, add_alignments, depth_of, empty_tallies, lay_out, sums_between
 from copyfold.cnv.store import Contigs
 from copyfold.errors import InputError
@@ -111,9 +111,14 @@ class SampleCounts:
         return self.totals.n_reads
 
     @property
+    def bin_contigs(self) -> np.ndarray:
+        """Contig of each bin, a row of `contig_names`: (n_bins,), int64."""
+        return np.repeat(np.arange(len(self.contig_names)), np.diff(self.contigs.chain_starts))
+
+    @property
     def plasmid_bins(self) -> np.ndarray:
         """Whether each bin lies on a plasmid: (n_bins,), bool."""
-        return np.repeat(self.is_plasmid, np.diff(self.contigs.chain_starts))
+        return self.is_plasmid[self.bin_contigs]
 
     @property
     def counts(self) -> np.ndarray:
@@ -159,12 +164,46 @@ def count_bam(path: Path, contigs: Contigs, *, other_contigs: bool = False, **ru
     InputError
         The file is missing, empty, truncated or damaged, or was aligned to another reference than the bins'.
     """
+    if not HAVE_WALK:
+        return count_cram(path, None, contigs, other_contigs=other_contigs, **rules)
     plan = _plan(contigs, **rules)
     with BamStream(path) as stream:
         rows = match_references(stream.path, stream.references, plan.layout.names, plan.layout.lengths, other_contigs)
         tallies = empty_tallies(plan.layout)
         stream.count_into(rows, plan.layout, tallies)
     return _sample_counts(plan, tallies)
+
+
+def count_cram(
+    path: Path, fasta: Path | None, contigs: Contigs, *, other_contigs: bool = False, **rules: Any
+) -> SampleCounts:
+    """Count a CRAM file, with the sequences it was written against; as `count_bam` otherwise, and slower."""
+    from copyfold.cnv.counting.hts import AlignmentFile
+
+    plan = _plan(contigs, **rules)
+    with AlignmentFile(path, fasta) as opened:
+        rows = match_references(opened.path, opened.references, plan.layout.names, plan.layout.lengths, other_contigs)
+        return count_alignments(opened.batches(rows), contigs, **rules)
+
+
+def local_copies(sample: SampleCounts, reach: int = 200_000) -> np.ndarray:
+    """Copies of each gene per copy of the chromosome, told from this sample alone: (n_genes,), float64.
+
+    A plasmid gene's depth is divided by the median depth of the chromosome's bins; that of a chromosomal gene by
+    the median over the bins within `reach` bp, which carry the same place on the ori/ter gradient. NaN where that
+    median is 0. No cohort, GC or mappability is used: a first look, not a call.
+    """
+    chromosome = ~sample.plasmid_bins if not sample.is_plasmid.all() else np.ones(len(sample.contigs), bool)
+    everywhere = float(np.median(sample.chromosome_depth[chromosome]))
+    copies = np.full(len(sample.genes), np.nan)
+    for column, (gene, depth) in enumerate(zip(sample.genes, sample.gene_depth, strict=True)):
+        near = (
+            chromosome & np.array([same_contig(gene.contig, name) for name in sample.contig_names])[sample.bin_contigs]
+        )
+        near &= (sample.contigs.end > gene.start - reach) & (sample.contigs.start < gene.end + reach)
+        expected = float(np.median(sample.chromosome_depth[near])) if near.any() else everywhere
+        copies[column] = depth / expected if expected > 0 else np.nan
+    return copies
 
 
 def count_alignments(
@@ -235,32 +274,28 @@ def _plan(
     plasmids = np.zeros(len(names), bool) if is_plasmid is None else np.asarray(is_plasmid, dtype=bool)
     if plasmids.shape != (len(names),):
         raise InputError(f"is_plasmid has shape {plasmids.shape} for {len(names)} contigs; give one value for each")
-    layout = lay_out(names, lengths, chromosome_mapq, plasmid_mapq)
+    layout = lay_out(names, lengths, contigs, chromosome_mapq, plasmid_mapq)
     return _Plan(contigs, layout, plasmids, tuple(genes), _contigs_of_genes(genes, names, lengths))
 
 
 def _sample_counts(plan: _Plan, tallies: Tallies) -> SampleCounts:
     contigs, layout = plan.contigs, plan.layout
-    contig_of_bin = np.repeat(np.arange(len(layout.names)), np.diff(contigs.chain_starts))
     placed = np.array([column for column, contig in enumerate(plan.gene_contigs) if contig >= 0], dtype=np.int64)
-    gene_contig = np.array(plan.gene_contigs, dtype=np.int64)[placed]
-    gene_start = np.array([gene.start for gene in plan.genes], dtype=np.int64)[placed]
-    gene_end = np.array([gene.end for gene in plan.genes], dtype=np.int64)[placed]
-    counts, depths, gene_depths = [], [], []
-    for rule in range(2):
-        depth = depth_of(tallies.depth_change[rule])
-        counts.append(sums_between(layout, tallies.starts[rule], contig_of_bin, contigs.start, contigs.end))
-        bases = sums_between(layout, depth, contig_of_bin, contigs.start, contigs.end)
-        depths.append(bases / (contigs.end - contigs.start))
+    shift = layout.offsets[np.array(plan.gene_contigs, dtype=np.int64)[placed]]
+    gene_begin = np.array([gene.start for gene in plan.genes], dtype=np.int64)[placed] + shift
+    gene_end = np.array([gene.end for gene in plan.genes], dtype=np.int64)[placed] + shift
+    depths, gene_depths = [], []
+    for change in tallies.depth_change:
+        depth = depth_of(change)
+        depths.append(sums_between(depth, layout.bin_begin, layout.bin_end) / (contigs.end - contigs.start))
         gene_depths.append(np.full(len(plan.genes), np.nan))
-        gene_bases = sums_between(layout, depth, gene_contig, gene_start, gene_end)
-        gene_depths[rule][placed] = gene_bases / (gene_end - gene_start)
+        gene_depths[-1][placed] = sums_between(depth, gene_begin, gene_end) / (gene_end - gene_begin)
     return SampleCounts(
         contigs,
         layout.names,
         plan.is_plasmid,
         *layout.min_mapq.tolist(),
-        *counts,
+        *tallies.starts,
         *depths,
         plan.genes,
         *gene_depths,

@@ -11,6 +11,7 @@ from copyfold.cnv.counting.per_sample import SampleCounts
 
 MIN_MAPPED_SHARE = 0.6
 MIN_COVERED_SHARE = 0.7
+USUAL_MAPPED_SHARE = 0.85
 
 _WINDOWS = 128
 _ORIGINS = 256
@@ -54,6 +55,8 @@ class SampleQuality:
         Of the longest chromosome contig.
     flags : tuple of str
         Reasons not to call the sample, each with value and limit; empty for a sound one.
+    hints : tuple of str
+        What is odd about a sample that may be called.
     """
 
     n_reads: int
@@ -63,6 +66,7 @@ class SampleQuality:
     covered_share: float
     ori_ter: OriTer
     flags: tuple[str, ...]
+    hints: tuple[str, ...] = ()
 
 
 def sample_quality(
@@ -91,6 +95,12 @@ def sample_quality(
                 f"{covered_share:.1%} of the chromosome's bins hold a read, below {min_covered_share:.0%}: another "
                 "species or too few reads"
             )
+    hints = []
+    if not flags and mapped_share < USUAL_MAPPED_SHARE:
+        hints.append(
+            f"{1 - mapped_share:.1%} of the reads are not of this reference, which is covered at {covered_share:.1%}: "
+            "contamination, or plasmids that the reference lacks"
+        )
     breaks = sample.contigs.chain_starts
     candidates = np.flatnonzero(chromosome[breaks[:-1]])
     longest = candidates[np.argmax(sample.contigs.end[breaks[candidates + 1] - 1])]
@@ -104,6 +114,7 @@ def sample_quality(
         covered_share,
         fit_ori_ter(counts[piece] / (end - start), (start + end) / 2, float(end[-1])),
         tuple(flags),
+        tuple(hints),
     )
 
 

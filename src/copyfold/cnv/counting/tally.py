@@ -1,4 +1,4 @@
-"""What counting adds up: read starts and changes of depth at every base of the reference, and what became of records.
+"""What counting adds up: read starts per bin, changes of depth at every base, and what became of the records.
 
 `_walk.c` applies the same filters to the bytes of a BAM file; the two are held against each other in the tests.
 """
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from copyfold.cnv.counting.alignments import Alignments
+from copyfold.cnv.store import Contigs
 
 # Columns of Tallies.totals; the same order stands in _walk.c.
 RECORDS, SECONDARY, SUPPLEMENTARY, MAPPED, DUPLICATES, MALFORMED, BELOW_CHROMOSOME, BELOW_PLASMID = range(8)
@@ -28,6 +29,8 @@ class Layout(NamedTuple):
         bp.
     offsets : numpy.ndarray, (n_contigs,), int64
         Place of each contig's first base; one more place than bases takes the ends at the contig's end.
+    bin_begin, bin_end : numpy.ndarray, (n_bins,), int64
+        The bins' places, ascending, half-open.
     min_mapq : numpy.ndarray, (2,), int64
         Of the two countings: chromosome, plasmid.
     """
@@ -35,6 +38,8 @@ class Layout(NamedTuple):
     names: tuple[str, ...]
     lengths: np.ndarray
     offsets: np.ndarray
+    bin_begin: np.ndarray
+    bin_end: np.ndarray
     min_mapq: np.ndarray
 
     @property
@@ -48,8 +53,10 @@ class Tallies(NamedTuple):
 
     Attributes
     ----------
-    starts, depth_change : numpy.ndarray, (2, n_places), int32
-        Reads that start at a base; depth there less depth at the base before.
+    starts : numpy.ndarray, (2, n_bins), int64
+        Reads that start in a bin.
+    depth_change : numpy.ndarray, (2, n_places), int32
+        Depth at a base less depth at the base before.
     totals : numpy.ndarray, (n_contigs + 1, N_TOTALS), int64
         Records of each kind; the last row holds those without a contig.
     """
@@ -59,16 +66,20 @@ class Tallies(NamedTuple):
     totals: np.ndarray
 
 
-def lay_out(names: tuple[str, ...], lengths: np.ndarray, chromosome_mapq: int, plasmid_mapq: int) -> Layout:
-    """Places of all contigs one behind the other."""
+def lay_out(
+    names: tuple[str, ...], lengths: np.ndarray, contigs: Contigs, chromosome_mapq: int, plasmid_mapq: int
+) -> Layout:
+    """Places of all contigs one behind the other; `contigs` are the bins, in the contigs' order."""
     offsets = np.concatenate([[0], np.cumsum(lengths + 1)[:-1]]).astype(np.int64)
-    return Layout(names, lengths, offsets, np.array([chromosome_mapq, plasmid_mapq], np.int64))
+    shift = np.repeat(offsets, np.diff(contigs.chain_starts))
+    min_mapq = np.array([chromosome_mapq, plasmid_mapq], np.int64)
+    return Layout(names, lengths, offsets, contigs.start + shift, contigs.end + shift, min_mapq)
 
 
 def empty_tallies(layout: Layout) -> Tallies:
     """All zero."""
     return Tallies(
-        np.zeros((2, layout.n_places), np.int32),
+        np.zeros((2, len(layout.bin_begin)), np.int64),
         np.zeros((2, layout.n_places), np.int32),
         np.zeros((len(layout.names) + 1, N_TOTALS), np.int64),
     )
@@ -98,35 +109,38 @@ def add_alignments(layout: Layout, tallies: Tallies, batch: Alignments) -> None:
     add_total(BELOW_CHROMOSOME, live & well_formed & ~counted[0])
     add_total(BELOW_PLASMID, live & well_formed & ~counted[1])
     place = np.append(layout.offsets, 0)[row]
+    bin_of = np.searchsorted(layout.bin_begin, place + batch.position, side="right") - 1
+    in_bin = (bin_of >= 0) & (place + batch.position < layout.bin_end[bin_of])
     limit = np.append(layout.lengths, 0)[row][batch.block_record]
     within = batch.block_start < limit
     for rule in range(2):
-        np.add.at(tallies.starts[rule], (place + batch.position)[counted[rule]], 1)
+        tallies.starts[rule] += np.bincount(bin_of[counted[rule] & in_bin], minlength=len(layout.bin_begin))
         blocks = counted[rule][batch.block_record] & within
         first = place[batch.block_record[blocks]]
         np.add.at(tallies.depth_change[rule], first + batch.block_start[blocks], 1)
         np.add.at(tallies.depth_change[rule], first + np.minimum(batch.block_end, limit)[blocks], -1)
 
 
-def sums_between(
-    layout: Layout, values: np.ndarray, contig: np.ndarray, start: np.ndarray, end: np.ndarray
-) -> np.ndarray:
-    """Sum of a value per base over intervals.
+def sums_between(values: np.ndarray, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Sum of a value per place over intervals of places, half-open, none of them empty.
 
     Parameters
     ----------
     values : numpy.ndarray, (n_places,)
-    contig, start, end : numpy.ndarray, (n,), int64
-        Intervals, 0-based half-open on a contig.
+    begin, end : numpy.ndarray, (n,), int64
 
     Returns
     -------
     numpy.ndarray, (n,), int64
     """
-    if not contig.size:
+    if not begin.size:
         return np.zeros(0, np.int64)
-    edges = np.stack([layout.offsets[contig] + start, layout.offsets[contig] + end], axis=1)
-    return np.add.reduceat(values, edges.ravel(), dtype=np.int64)[::2]  # every other sum lies between intervals
+    edges = np.stack([begin, end], axis=1).ravel()
+    longest = int(np.diff(edges, append=len(values)).max())
+    # numpy adds in the array's own type ten times as fast as in a wider one
+    fits = max(int(values.max()), -int(values.min())) * longest < 2**31
+    summed = np.add.reduceat(values, edges, dtype=values.dtype if fits else np.int64)
+    return summed[::2].astype(np.int64)  # every other sum lies between intervals
 
 
 def depth_of(depth_change: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -157,16 +157,13 @@ def genes_from_hits(hits: Sequence[GeneHit], contigs: Sequence[ReferenceContig])
     ]
 
 
-def place_table(
-    genes: Sequence[Gene], families: Mapping[str, str], contigs: Sequence[ReferenceContig]
-) -> tuple[list[ReferenceGene], list[str]]:
+def place_table(genes: Sequence[Gene], contigs: Sequence[ReferenceContig]) -> tuple[list[ReferenceGene], list[str]]:
     """Genes of a table of coordinates, and those whose contig the reference lacks, in words.
 
     Parameters
     ----------
     genes : sequence of Gene
-    families : mapping of str to str
-        Family of a gene, where the table says it; `family_of` says it for the others.
+        Where a gene's family is not said, `family_of` says it.
     contigs : sequence of ReferenceContig
 
     Raises
@@ -176,9 +173,9 @@ def place_table(
     """
     features = [Feature(gene.name, (gene.contig,), gene.start, gene.end, ".") for gene in genes]
     placed, notes = place_features(features, contigs, circular=False)
-    thresholds = {gene.name: gene.absent_threshold for gene in genes}
+    said = {gene.name: gene for gene in genes}
     return [
-        gene._replace(absent_threshold=thresholds[gene.name], family=families.get(gene.name) or gene.family)
+        gene._replace(absent_threshold=said[gene.name].absent_threshold, family=said[gene.name].family or gene.family)
         for gene in placed
     ], notes
 

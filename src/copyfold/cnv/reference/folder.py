@@ -5,17 +5,16 @@ The contract is docs/formats/reference.md.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from copyfold.cnv.coordinates import Gene
 from copyfold.cnv.store import Contigs
+from copyfold.cnv.tables import read_table
 from copyfold.core.files import file_digest, read_json, write_json, write_text
 from copyfold.errors import InputError
 
@@ -89,7 +88,7 @@ class ReferenceGene(NamedTuple):
     @property
     def gene(self) -> Gene:
         """The place alone, as counting and calling take it."""
-        return Gene(self.name, self.contig, self.start, self.end, self.absent_threshold)
+        return Gene(self.name, self.contig, self.start, self.end, self.absent_threshold, self.family)
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,21 +228,19 @@ def read_reference(path: Path) -> Reference:
     if found != REFERENCE_FORMAT:
         raise InputError(f"{path}: is of format {found}; this version of copyfold reads {REFERENCE_FORMAT}")
     _check_digests(path, manifest)
-    contigs = _read(path, "contigs.tsv").to_dict("records")
-    bins = _read(path, "bins.tsv")
-    genes = _read(path, "genes.tsv").to_dict("records")
+    contigs, bins, genes = (_read(path, name) for name in ("contigs.tsv", "bins.tsv", "genes.tsv"))
     try:
         return Reference(
             path,
             tuple(_contig(row) for row in contigs),
             Contigs(
-                bins["contig"].to_numpy(dtype=np.str_),
-                bins["start"].to_numpy().astype(np.int64) - 1,
-                bins["end"].to_numpy().astype(np.int64),
+                np.array([row["contig"] for row in bins]),
+                np.array([row["start"] for row in bins]).astype(np.int64) - 1,
+                np.array([row["end"] for row in bins]).astype(np.int64),
             ),
-            _shares(bins["gc"]),
-            _shares(bins["mappability"]),
-            bins["kind"].to_numpy(dtype=np.str_),
+            _shares(bins, "gc"),
+            _shares(bins, "mappability"),
+            np.array([row["kind"] for row in bins]),
             tuple(_gene(row) for row in genes),
             int(manifest["bin_size"]),
             dict(manifest["parameters"]),
@@ -264,24 +261,23 @@ def _check_digests(path: Path, manifest: dict[str, Any]) -> None:
             )
 
 
-def _read(path: Path, name: str) -> pd.DataFrame:
-    text = (path / name).read_text(encoding="utf-8")
-    table = pd.read_csv(io.StringIO(text), sep="\t", dtype=str, keep_default_na=False, quoting=3)
+def _read(path: Path, name: str) -> list[dict[str, str]]:
+    table = read_table(path / name, may_be_empty=name == "genes.tsv")
     if missing := [column for column in _COLUMNS[name] if column not in table.columns]:
         raise InputError(f"{path / name}: no column {missing[0]}; build the reference again")
-    return table
+    return [dict(zip(table.columns, cells, strict=True)) for _, cells in table.rows]
 
 
-def _shares(column: pd.Series) -> np.ndarray:
-    return column.replace("", "nan").to_numpy().astype(np.float64)
+def _shares(rows: list[dict[str, str]], column: str) -> np.ndarray:
+    return np.array([row[column] or "nan" for row in rows]).astype(np.float64)
 
 
-def _contig(row: Mapping[Hashable, str]) -> ReferenceContig:
+def _contig(row: Mapping[str, str]) -> ReferenceContig:
     aliases = tuple(alias for alias in row["aliases"].split(",") if alias)
     return ReferenceContig(row["contig"], int(row["length"]), row["kind"], row["md5"], aliases)
 
 
-def _gene(row: Mapping[Hashable, str]) -> ReferenceGene:
+def _gene(row: Mapping[str, str]) -> ReferenceGene:
     identity, coverage = float(row["identity"] or "nan"), float(row["coverage"] or "nan")
     threshold = float(row["absent_threshold"]) if row["absent_threshold"] else None
     start, end = int(row["start"]) - 1, int(row["end"])

@@ -1,0 +1,270 @@
+"""Counting one sample: from its reads to a counts file and a quality record."""
+
+from __future__ import annotations
+
+import re
+import time
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from copyfold.cnv.counting import (
+    SampleCounts,
+    SampleQuality,
+    count_alignments,
+    count_bam,
+    count_cram,
+    local_copies,
+    sample_quality,
+)
+from copyfold.cnv.counting.sample_file import (
+    COUNTS_ENDING,
+    QUALITY_ENDING,
+    write_counts,
+    write_quality,
+    write_refusal,
+)
+from copyfold.cnv.reference import Reference, read_reference
+from copyfold.core.console import Console, format_seconds
+from copyfold.core.files import file_digest
+from copyfold.errors import ConfigError, InputError, RunError
+
+_ENDINGS = re.compile(r"\.(bam|cram|fastq|fq)(\.(gz|bgz))?$", re.IGNORECASE)
+_MATE = re.compile(r"(_S\d+)?(_L\d{3})?[._]R?[12](_001)?$")
+_PROGRESS_READS = 1_000_000
+
+
+@dataclass(frozen=True)
+class CountOptions:
+    """How a sample is counted; each is an option of ``copyfold cnv count``.
+
+    Attributes
+    ----------
+    chromosome_mapq, plasmid_mapq : int
+        Least mapping qualities of the two countings.
+    min_mapped_share, min_covered_share : float
+        A sample below either is flagged as another species, 0..1.
+    other_contigs : bool
+        Accept alignments to contigs that the reference does not have.
+    threads : int
+        For alignment.
+    """
+
+    chromosome_mapq: int = 20
+    plasmid_mapq: int = 0
+    min_mapped_share: float = 0.6
+    min_covered_share: float = 0.7
+    other_contigs: bool = False
+    threads: int = 2
+
+    def check(self) -> None:
+        """Refuse what cannot be.
+
+        Raises
+        ------
+        ConfigError
+        """
+        for option, mapq in (("--chromosome-mapq", self.chromosome_mapq), ("--plasmid-mapq", self.plasmid_mapq)):
+            if not 0 <= mapq <= 255:
+                raise ConfigError(f"{option} {mapq}: a mapping quality lies in 0 to 255; 20 and 0 are usual")
+        shares = (("--min-mapped", self.min_mapped_share), ("--min-covered", self.min_covered_share))
+        for option, share in shares:
+            if not 0 <= share <= 1:
+                raise ConfigError(f"{option} {share:g}: must be a share from 0 to 1")
+
+
+def count_sample(
+    reads: Sequence[Path],
+    reference_path: Path,
+    out: Path,
+    sample_id: str | None,
+    options: CountOptions,
+    console: Console,
+    *,
+    skip_bad: bool = False,
+) -> Path:
+    """Count one sample and write ``<sample>.counts.tsv.gz`` and ``<sample>.qc.json`` into a folder.
+
+    Parameters
+    ----------
+    reads : sequence of Path
+        One BAM, CRAM or FASTQ, or two FASTQ files of one paired library.
+    reference_path : Path
+    out : Path
+    sample_id : str or None
+        None takes the file's name, less its ending and the mate's number.
+    options : CountOptions
+    console : Console
+    skip_bad : bool
+        Write a sample that cannot be read down as refused, instead of raising.
+
+    Returns
+    -------
+    Path
+        The counts file; the quality record where the sample was refused.
+
+    Raises
+    ------
+    CopyfoldError
+        The input is damaged, empty, of another reference or no reads at all; a file of this sample exists already.
+    """
+    options.check()
+    if not 1 <= len(reads) <= 2:
+        raise ConfigError(f"{len(reads)} read files given; a sample is one BAM, CRAM or FASTQ, or two mates' FASTQ")
+    sample_id = _checked_name(sample_from(reads[0]) if sample_id is None else sample_id)
+    counts_path, quality_path = out / f"{sample_id}{COUNTS_ENDING}", out / f"{sample_id}{QUALITY_ENDING}"
+    for path in (counts_path, quality_path):
+        if path.exists():
+            raise RunError(f"{path}: exists already; give another --out or --sample, or delete it")
+    reference = read_reference(reference_path)
+    began = time.perf_counter()
+    try:
+        form, sample = _count(reads, reference, options, console)
+        if not sample.n_reads:
+            raise InputError(f"{reads[0]}: holds no reads; leave the sample out or fetch it again")
+    except InputError as error:
+        if not skip_bad:
+            raise
+        console.warn(f"left out: {error}")
+        write_refusal(quality_path, sample_id, str(error))
+        return quality_path
+    quality = sample_quality(
+        sample, min_mapped_share=options.min_mapped_share, min_covered_share=options.min_covered_share
+    )
+    rules = {"chromosome_mapq": options.chromosome_mapq, "plasmid_mapq": options.plasmid_mapq}
+    shared = {"reference": file_digest(reference.path / "reference.json"), **rules, "copyfold": version("copyfold")}
+    write_counts(counts_path, sample_id, sample, shared)
+    said = {
+        "input": form,
+        "input_files": [path.name for path in reads],
+        "genes": _gene_records(sample),
+        "records": _records(sample),
+        **shared,
+    }
+    write_quality(quality_path, sample_id, quality, said)  # last: with it the sample is done
+    _tell(sample_id, sample, quality, time.perf_counter() - began, console)
+    return counts_path
+
+
+def sample_from(path: Path) -> str:
+    """Sample that a file's name stands for: ``ERR1_1.fastq.gz`` and ``ERR1.bam`` are ERR1."""
+    name = _ENDINGS.sub("", path.name)
+    return name if path.name.lower().endswith((".bam", ".cram")) else _MATE.sub("", name)
+
+
+def _checked_name(sample_id: str) -> str:
+    if not re.fullmatch(r"[\w+=@-][\w.+=@-]{0,127}", sample_id, re.ASCII):
+        raise ConfigError(
+            f"sample '{sample_id}': a sample's name is 1 to 128 letters, digits and . _ - + = @, not beginning with a "
+            "dot, since files are named after it; give one with --sample"
+        )
+    return sample_id
+
+
+Form = Literal["BAM", "CRAM", "FASTQ"]
+
+
+def _form_of(path: Path) -> Form:
+    """What a file is, by its first bytes."""
+    try:
+        with path.open("rb") as handle:
+            start = handle.read(1 << 16)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; check the path") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the file and the disk") from None
+    if not start:
+        raise InputError(f"{path}: the file is empty; write it again or leave the sample out")
+    if start.startswith(b"CRAM"):
+        return "CRAM"
+    if start.startswith(b"\x1f\x8b"):
+        try:
+            start = zlib.decompressobj(31).decompress(start, 4)
+        except zlib.error as error:
+            raise InputError(f"{path}: cannot be unpacked ({error}); damaged, copy the file again") from None
+    if start.startswith((b"@HD\t", b"@SQ\t")):
+        raise InputError(f"{path}: is SAM as text; write it as BAM with `samtools view -b`")
+    if start.startswith(b"BAM\1"):
+        return "BAM"
+    if start.startswith(b"@"):
+        return "FASTQ"
+    raise InputError(f"{path}: is neither BAM, CRAM nor FASTQ; give the reads of one sample in one of these")
+
+
+def _count(
+    reads: Sequence[Path], reference: Reference, options: CountOptions, console: Console
+) -> tuple[Form, SampleCounts]:
+    form = _form_of(reads[0])
+    rules: dict[str, Any] = {
+        "chromosome_mapq": options.chromosome_mapq,
+        "plasmid_mapq": options.plasmid_mapq,
+        "is_plasmid": [contig.kind == "plasmid" for contig in reference.contigs],
+        "genes": [gene.gene for gene in reference.genes],
+    }
+    if form != "FASTQ":
+        if len(reads) > 1:
+            raise ConfigError(f"{reads[1]}: a {form} comes alone; give two files for paired FASTQ only")
+        if form == "BAM":
+            return form, count_bam(reads[0], reference.bins, other_contigs=options.other_contigs, **rules)
+        return form, count_cram(reads[0], reference.fasta, reference.bins, other_contigs=options.other_contigs, **rules)
+    try:
+        from copyfold.cnv.counting.aligning import aligned_batches
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"{error.name} is not installed, and FASTQ needs the extra `align`: pip install 'copyfold[align]', or give "
+            "a BAM"
+        ) from None
+    last_said = 0
+
+    def tell(done: int) -> None:
+        nonlocal last_said
+        if done - last_said >= _PROGRESS_READS:
+            last_said = done
+            console.say(f"aligned {done:,} reads")
+
+    names = [contig.name for contig in reference.contigs]
+    batches = aligned_batches(reads, reference.fasta, names, threads=options.threads, progress=tell)
+    return form, count_alignments(batches, reference.bins, **rules)
+
+
+def _gene_records(sample: SampleCounts) -> dict[str, dict[str, float | str | None]]:
+    copies = local_copies(sample)
+    return {
+        gene.name: {
+            "contig": gene.contig,
+            "family": gene.family,
+            "depth": round(float(depth), 2),
+            "copies": None if np.isnan(each) else round(float(each), 3),
+        }
+        for gene, depth, each in zip(sample.genes, sample.gene_depth, copies, strict=True)
+    }
+
+
+def _records(sample: SampleCounts) -> dict[str, int]:
+    totals = sample.totals
+    names = ("secondary", "supplementary", "mapped", "duplicates", "malformed")
+    low = ("below_chromosome_mapq", "below_plasmid_mapq")
+    return {name: int(getattr(totals, name).sum()) for name in ("records", *names, *low)}
+
+
+def _tell(sample_id: str, sample: SampleCounts, quality: SampleQuality, seconds: float, console: Console) -> None:
+    console.say(
+        f"{sample_id}: {quality.n_reads:,} reads, {quality.mapped_share:.1%} mapped, "
+        f"{quality.covered_share:.1%} of the chromosome covered, median depth {quality.median_depth:.1f}, "
+        f"ori/ter {quality.ori_ter.ratio:.2f}, in {format_seconds(seconds)}"
+    )
+    copies = local_copies(sample)
+    width = max((len(gene.name) for gene in sample.genes), default=4)
+    if sample.genes:
+        console.say(f"{'gene':<{width}}  depth    copies per chromosome, told from this sample alone")
+    for gene, depth, each in zip(sample.genes, sample.gene_depth, copies, strict=True):
+        console.say(f"{gene.name:<{width}}  {depth:<7.1f}  {each:.2f}")
+    for hint in quality.hints:
+        console.say(f"note: {hint}")
+    for flag in quality.flags:
+        console.warn(f"{sample_id} is flagged and will not be called: {flag}")

@@ -1,0 +1,115 @@
+"""Alignment files that htslib reads for us, as batches of arrays: CRAM, and BAM where the compiled walk is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pysam
+
+from copyfold.cnv.counting.alignments import Alignments
+from copyfold.cnv.counting.bam import References
+from copyfold.errors import InputError
+
+_BATCH = 50_000
+_DELETION, _SKIP = 2, 3
+_ALIGNED = (0, 7, 8)
+_READ_BASES = (0, 1, 4, 7, 8)
+
+
+class AlignmentFile:
+    """An opened CRAM or BAM: its references, then its records, once.
+
+    Parameters
+    ----------
+    path : Path
+    fasta : Path, optional
+        Sequences that a CRAM was written against.
+
+    Raises
+    ------
+    InputError
+        Missing, damaged, truncated, or neither CRAM nor BAM.
+    """
+
+    def __init__(self, path: Path, fasta: Path | None = None) -> None:
+        self.path = Path(path)
+        self._verbosity = pysam.set_verbosity(0)  # htslib's own lines on stderr; we say one of ours
+        try:
+            self._file = pysam.AlignmentFile(
+                str(path), threads=2, check_sq=False, reference_filename=None if fasta is None else str(fasta)
+            )
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such file; check the path") from None
+        except (OSError, ValueError) as error:
+            raise self._damaged(error) from None
+        self.references = References(tuple(self._file.references), np.array(self._file.lengths, np.int64))
+
+    def __enter__(self) -> AlignmentFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+        pysam.set_verbosity(self._verbosity)
+
+    def batches(self, contig_of_reference: np.ndarray) -> Iterator[Alignments]:
+        """All records, in batches.
+
+        Parameters
+        ----------
+        contig_of_reference : numpy.ndarray, (n_references,), int64
+            Contig of each reference of the header, -1 for none.
+        """
+        contig_of = np.append(contig_of_reference, -1)  # a record without a reference has index -1
+        records: list[tuple[int, int, int, int]] = []
+        blocks: list[tuple[int, int, int]] = []
+        try:
+            for read in self._file.fetch(until_eof=True):
+                _add_blocks(read, len(records), blocks)
+                records.append((read.reference_id, read.reference_start, read.mapping_quality, read.flag))
+                if len(records) == _BATCH:
+                    yield _as_arrays(records, blocks, contig_of)
+                    records, blocks = [], []
+        except (OSError, ValueError) as error:
+            raise self._damaged(error) from None
+        if records:
+            yield _as_arrays(records, blocks, contig_of)
+
+    def _damaged(self, error: Exception) -> InputError:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return InputError(
+            f"{self.path}: cannot be read to its end ({reason}): truncated, damaged, or a CRAM of another reference; "
+            "copy it again or give the reference it was written with"
+        )
+
+
+def _add_blocks(read: pysam.AlignedSegment, row: int, blocks: list[tuple[int, int, int]]) -> None:
+    """Append the aligned stretches of a record; none for one that is malformed."""
+    cigar = read.cigartuples
+    if not cigar or read.is_unmapped:
+        return
+    bases = read.query_length
+    place = start = read.reference_start
+    counted, found = 0, []
+    for operation, length in cigar:
+        if operation == _SKIP or operation > 8:
+            return
+        if operation in _READ_BASES:
+            counted += length
+        if operation in _ALIGNED:
+            found.append((row, place, place + length))
+        if operation in _ALIGNED or operation == _DELETION:
+            place += length
+    if place > start and bases and counted == bases:
+        # a deletion alone gives a start and covers nothing: an empty stretch keeps it well-formed
+        blocks += found or [(row, start, start)]
+
+
+def _as_arrays(
+    records: list[tuple[int, int, int, int]], blocks: list[tuple[int, int, int]], contig_of: np.ndarray
+) -> Alignments:
+    reference, position, mapq, flag = np.array(records, np.int64).T
+    row, start, end = np.array(blocks, np.int64).reshape(-1, 3).T
+    return Alignments(contig_of[reference], position, mapq, flag, row, start, end)
