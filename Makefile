@@ -22,11 +22,11 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/hmm_speed.py
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt src/copyfold/cnv/counting/_walk.c
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "copyfold needs Python 3.11 or newer; call make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV) || { echo "Python lacks venv: on Debian or Ubuntu, apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]' \
-	    || { echo "Installing failed. mappy is built here: on Debian or Ubuntu, apt-get install gcc zlib1g-dev"; exit 1; }
+	    || { echo "Installing failed. C code is built here: on Debian or Ubuntu, apt-get install gcc python3-dev zlib1g-dev"; exit 1; }
 	touch $@
 
 clean:

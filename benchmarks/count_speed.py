@@ -36,13 +36,6 @@ READ_LENGTH = 150
 BIN = 1000
 MAPQ = 20
 GATK_SKIPPED = 0x404
-OURS = """
-import sys, time
-from pathlib import Path
-from copyfold.cnv.counting import bins_of, count_bam
-lengths = {name: int(length) for name, length in (pair.split("=") for pair in sys.argv[2:])}
-count_bam(Path(sys.argv[1]), bins_of(lengths, 1000))
-"""
 _CODES = np.zeros(256, np.uint8)
 for _letter, _code in zip(b"ACGTN", (1, 2, 4, 8, 15), strict=True):
     _CODES[_letter] = _CODES[_letter | 32] = _code
@@ -50,12 +43,16 @@ for _letter, _code in zip(b"ACGTN", (1, 2, 4, 8, 15), strict=True):
 
 def read_genome(path: Path) -> dict[str, np.ndarray]:
     """Contigs as 4-bit BAM codes, one per base."""
-    raw = path.read_bytes()
-    records = (lzma.decompress(raw) if path.suffix == ".xz" else raw).decode().split(">")[1:]
+    records = _unpacked(path).decode().split(">")[1:]
     return {
         record.split(None, 1)[0]: _CODES[np.frombuffer("".join(record.split("\n")[1:]).encode(), np.uint8)]
         for record in records
     }
+
+
+def _unpacked(path: Path) -> bytes:
+    raw = path.read_bytes()
+    return lzma.decompress(raw) if path.suffix == ".xz" else raw
 
 
 def simulate_bam(path: Path, genome: dict[str, np.ndarray], n_reads: int, seed: int = 1) -> None:
@@ -194,10 +191,23 @@ def main() -> None:
                     continue
                 same = np.array_equal(ours, oracle(bam, lengths, mapq))
                 print(f"MAPQ ≥ {mapq}: {len(bins)} bins {'equal' if same else 'DIFFER FROM'} {name}'s")
-        command = [sys.executable, "-c", OURS, str(bam), *(f"{name}={length}" for name, length in lengths.items())]
+        genome = Path(folder) / "genome.fa"
+        genome.write_bytes(_unpacked(options.genome))
+        reference = Path(folder) / "REF"
+        copyfold = str(Path(sys.executable).with_name("copyfold"))
+        subprocess.run(
+            [copyfold, "cnv", "reference", "build", "-q", "--chromosome", str(genome), "--out", str(reference)],
+            check=True,
+        )
+
+        def count() -> None:
+            out = Path(tempfile.mkdtemp(dir=folder))
+            command = [copyfold, "cnv", "count", "-q", str(bam), "--reference", str(reference), "--out", str(out)]
+            subprocess.run(command, check=True, capture_output=True)
+
         jobs: dict[str, Callable[[], object] | None] = {
-            "copyfold, whole process": lambda: subprocess.run(command, check=True),
-            "copyfold, warm": lambda: count_bam(bam, bins, chromosome_mapq=MAPQ),
+            "copyfold cnv count": count,
+            "copyfold, counting alone": lambda: count_bam(bam, bins, chromosome_mapq=MAPQ),
             "mosdepth -n -x -t 2 --by 1000": mosdepth_job(bam, folder),
             "pysam, one pass over read starts": lambda: pysam_counts(bam, lengths, MAPQ),
         }

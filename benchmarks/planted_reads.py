@@ -20,9 +20,10 @@ of each replicon is Poisson.
 
 planted_truth.tsv lists all planned isolates, also those `--only` leaves out; R1 and R2 are relative to its folder.
 `blaSHV_dosage` = copies in the chromosome + copies of each plasmid times its blaSHV genes (MGH78578: SHV-12 on pKPN4),
-counted per chromosomal locus; `locus_gradient` is r at blaSHV over the mean r: against the chromosome's mean the
-chromosomal copies show `copies` × `locus_gradient`. HS11286 has pKPHS2 of its own: there it is at `kpc_pcn` copies, 0
-being a cured strain; the plain ones keep it as they keep their other plasmids.
+per mean chromosome; `locus_gradient` is r at blaSHV over the mean r. Depth over the chromosome's mean is `copies` ×
+`locus_gradient` + those on plasmids; over that of its neighbours, `copies` + those on plasmids / `locus_gradient`.
+HS11286 has pKPHS2 of its own: there it is at `kpc_pcn` copies, 0 being a cured strain; the plain ones keep it as they
+keep their other plasmids.
 """
 
 from __future__ import annotations

@@ -193,6 +193,15 @@ def test_names_of_mates_may_differ_behind_a_space_and_in_their_number(tmp_path):
     assert names == [b"a", b"b/1", b"c/1"]
 
 
+def test_mates_may_be_numbered_behind_a_dot(tmp_path):
+    first = file_of(tmp_path, record("SRR1.1.1") + record("SRR1.2.1"), "R1.fastq")
+    second = file_of(tmp_path, record("SRR1.1.2") + record("SRR1.2.2"), "R2.fastq")
+    assert all_of(first, second)[0] == [b"SRR1.1.1", b"SRR1.2.1"]
+    third = file_of(tmp_path, record("SRR1.2.2") + record("SRR1.1.2"), "R3.fastq")
+    with pytest.raises(InputError, match="same pairs in the same order"):
+        all_of(first, third)
+
+
 def test_one_file_twice_and_three_files_are_refused(tmp_path):
     path = file_of(tmp_path, GOOD)
     with pytest.raises(InputError, match="given as R1 and as R2"):

@@ -142,6 +142,10 @@ def _check_mates(path: Path, mate_path: Path, names: list[bytes], mate_names: li
     if names == mate_names:
         return
     stems, mate_stems = _stems(names), _stems(mate_names)
+    # fastq-dump -I names mates x.1 and x.2; without -I a number behind a dot is the read's own
+    numbered = all(name[-2:] == b".1" for name in names) and all(name[-2:] == b".2" for name in mate_names)
+    if numbered:
+        stems, mate_stems = [name[:-2] for name in names], [name[:-2] for name in mate_names]
     if stems != mate_stems:
         at = next(place for place, stem in enumerate(stems) if stem != mate_stems[place])
         raise InputError(

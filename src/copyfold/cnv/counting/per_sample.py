@@ -18,6 +18,9 @@ from copyfold.cnv.counting.tally import Layout, Tallies, add_alignments, depth_o
 from copyfold.cnv.store import Contigs
 from copyfold.errors import InputError
 
+JUNCTION = 150
+"""bp at either end of a plasmid that its depth leaves out: a read's length."""
+
 _TOTALS = MappingProxyType(
     {
         "records": tally.RECORDS,
@@ -89,6 +92,9 @@ class SampleCounts:
     genes : tuple of Gene
     chromosome_gene_depth, plasmid_gene_depth : numpy.ndarray, (n_genes,), float64
         The same over the gene's own interval, exact; NaN for a gene on a contig without bins.
+    plasmid_replicon_depth : numpy.ndarray, (n_contigs,), float64
+        Of plasmids, the median depth of their bases at the plasmids' mapping quality, without those within
+        `JUNCTION` bp of either end: reads across the junction of a circle align in part only. NaN of chromosomes.
     totals : ReadTotals
     """
 
@@ -104,6 +110,7 @@ class SampleCounts:
     genes: tuple[Gene, ...]
     chromosome_gene_depth: np.ndarray
     plasmid_gene_depth: np.ndarray
+    plasmid_replicon_depth: np.ndarray
     totals: ReadTotals
 
     @property
@@ -290,6 +297,11 @@ def _sample_counts(plan: _Plan, tallies: Tallies) -> SampleCounts:
         depths.append(sums_between(depth, layout.bin_begin, layout.bin_end) / (contigs.end - contigs.start))
         gene_depths.append(np.full(len(plan.genes), np.nan))
         gene_depths[-1][placed] = sums_between(depth, gene_begin, gene_end) / (gene_end - gene_begin)
+    replicon_depth = np.full(len(layout.names), np.nan)
+    for contig in np.flatnonzero(plan.is_plasmid):
+        begin, length = layout.offsets[contig], layout.lengths[contig]
+        inset = JUNCTION if length > 4 * JUNCTION else 0
+        replicon_depth[contig] = np.median(depth[begin + inset : begin + length - inset])
     return SampleCounts(
         contigs,
         layout.names,
@@ -299,6 +311,7 @@ def _sample_counts(plan: _Plan, tallies: Tallies) -> SampleCounts:
         *depths,
         plan.genes,
         *gene_depths,
+        replicon_depth,
         ReadTotals(**{name: tallies.totals[:, column].copy() for name, column in _TOTALS.items()}),
     )
 
