@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+
 from common import machine, print_table
 
 COPYFOLD = str(Path(sys.executable).with_name("copyfold"))

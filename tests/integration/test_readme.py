@@ -1,5 +1,6 @@
 """Every command that the README shows, run as a newcomer would."""
 
+import gzip
 import os
 import re
 import subprocess
@@ -7,37 +8,47 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+import pysam
 import pytest
-
-from copyfold.cnv.simulation import preset, simulate
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 BASH_BLOCKS = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
-PLASMID_TABLE = "gene\tcontig\tstart\tend\nblaKPC-2\tNC_016846.1\t20557\t21435\n"
 
 
-def write_gatk_tables(folder):
-    """Twelve isolates as GATK CollectReadCounts would count them: the chromosome and one plasmid."""
-    cohort = simulate(preset("easy"), 12, 1)
-    bins = cohort.contigs
-    plasmid = pd.DataFrame({"CONTIG": "NC_016846.1", "START": np.arange(25) * 1000 + 1})
-    plasmid["END"] = plasmid["START"] + 999
-    for name in ("counts_mq20", "counts_mq0"):
-        (folder / name).mkdir()
-        for row, sample in enumerate(cohort.sample_ids):
-            table = pd.DataFrame({"CONTIG": bins.chrom, "START": bins.start + 1, "END": bins.end})
-            table["COUNT"] = cohort.counts[row]
-            both = pd.concat([table, plasmid.assign(COUNT=100 + row)])
-            text = "@HD\tVN:1.6\n" + both.to_csv(sep="\t", index=False)
-            (folder / name / f"{sample}.counts.tsv").write_text(text)
+def write_inputs(folder):
+    """A small genome with a plasmid, its genes, reads of one isolate as FASTQ and of another as BAM."""
+    rng = np.random.default_rng(7)
+    bases = {"chr1": 260_000, "p1": 8_000}
+    genome = {name: "".join(rng.choice(list("ACGT"), length)) for name, length in bases.items()}
+    (folder / "chromosome.fa").write_text(f">chr1\n{genome['chr1']}\n")
+    (folder / "plasmids.fa").write_text(f">p1\n{genome['p1']}\n")
+    genes = {"blaSHV-11": genome["chr1"][130_200:131_061], "blaKPC-2": genome["p1"][3_000:3_882]}
+    (folder / "genes.fa").write_text("".join(f">{name}\n{sequence}\n" for name, sequence in genes.items()))
+    pairs = []
+    for name, sequence in genome.items():
+        for start in rng.integers(0, len(sequence) - 300, len(sequence) // 20).tolist():
+            pairs.append((name, start, sequence[start : start + 150], sequence[start + 150 : start + 300]))
+    for mate in (1, 2):
+        reads = (pair[2] if mate == 1 else reverse_complement(pair[3]) for pair in pairs)
+        text = "".join(f"@r{i}/{mate}\n{read}\n+\n{'I' * 150}\n" for i, read in enumerate(reads))
+        (folder / f"ERR1_{mate}.fastq.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+    header = {"HD": {"VN": "1.6"}, "SQ": [{"SN": name, "LN": length} for name, length in bases.items()]}
+    with pysam.AlignmentFile(str(folder / "ERR2.bam"), "wb", header=header) as out:
+        for i, (name, start, first, _) in enumerate(pairs):
+            record = pysam.AlignedSegment(out.header)
+            record.query_name, record.query_sequence, record.cigarstring = f"r{i}", first, "150M"
+            record.reference_name, record.reference_start, record.mapping_quality = name, start, 60
+            out.write(record)
+
+
+def reverse_complement(sequence):
+    return sequence[::-1].translate(str.maketrans("ACGT", "TGCA"))
 
 
 @pytest.mark.slow
 def test_the_bash_blocks_run_in_order(tmp_path):
-    write_gatk_tables(tmp_path)
-    (tmp_path / "plasmid_gene_coords.tsv").write_text(PLASMID_TABLE)
+    write_inputs(tmp_path)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     commands = [line for block in BASH_BLOCKS for line in block.splitlines() if line.strip()]
     assert len(commands) >= 10

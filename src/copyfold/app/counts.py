@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 import zlib
@@ -25,6 +26,8 @@ from copyfold.cnv.counting import (
 from copyfold.cnv.counting.sample_file import (
     COUNTS_ENDING,
     QUALITY_ENDING,
+    holds_counts_files,
+    name_problem,
     write_counts,
     write_quality,
     write_refusal,
@@ -116,11 +119,16 @@ def count_sample(
     options.check()
     if not 1 <= len(reads) <= 2:
         raise ConfigError(f"{len(reads)} read files given; a sample is one BAM, CRAM or FASTQ, or two mates' FASTQ")
-    sample_id = _checked_name(sample_from(reads[0]) if sample_id is None else sample_id)
+    sample_id = sample_from(reads[0]) if sample_id is None else sample_id
+    if problem := name_problem(sample_id):
+        raise ConfigError(f"{problem}; give one with --sample")
     counts_path, quality_path = out / f"{sample_id}{COUNTS_ENDING}", out / f"{sample_id}{QUALITY_ENDING}"
-    for path in (counts_path, quality_path):
-        if path.exists():
+    # The record is written last: counts of ours without it are of a run that was killed, and are replaced.
+    strange = counts_path.exists() and not holds_counts_files([counts_path])
+    for path, taken in ((counts_path, strange), (quality_path, quality_path.exists())):
+        if taken:
             raise RunError(f"{path}: exists already; give another --out or --sample, or delete it")
+    _check_writable(out)
     reference = read_reference(reference_path)
     began = time.perf_counter()
     try:
@@ -138,10 +146,11 @@ def count_sample(
     )
     rules = {"chromosome_mapq": options.chromosome_mapq, "plasmid_mapq": options.plasmid_mapq}
     shared = {"reference": file_digest(reference.path / "reference.json"), **rules, "copyfold": version("copyfold")}
-    write_counts(counts_path, sample_id, sample, shared)
+    write_counts(counts_path, sample_id, sample, shared, quality.flags)
     said = {
         "input": form,
         "input_files": [path.name for path in reads],
+        "replicons": _replicon_records(sample, quality.median_depth),
         "genes": _gene_records(sample),
         "records": _records(sample),
         **shared,
@@ -151,19 +160,17 @@ def count_sample(
     return counts_path
 
 
+def _check_writable(out: Path) -> None:
+    """Refuse before an hour of alignment what would fail behind it."""
+    nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise RunError(f"{out}: cannot be written; choose a folder you may write to")
+
+
 def sample_from(path: Path) -> str:
     """Sample that a file's name stands for: ``ERR1_1.fastq.gz`` and ``ERR1.bam`` are ERR1."""
     name = _ENDINGS.sub("", path.name)
     return name if path.name.lower().endswith((".bam", ".cram")) else _MATE.sub("", name)
-
-
-def _checked_name(sample_id: str) -> str:
-    if not re.fullmatch(r"[\w+=@-][\w.+=@-]{0,127}", sample_id, re.ASCII):
-        raise ConfigError(
-            f"sample '{sample_id}': a sample's name is 1 to 128 letters, digits and . _ - + = @, not beginning with a "
-            "dot, since files are named after it; give one with --sample"
-        )
-    return sample_id
 
 
 Form = Literal["BAM", "CRAM", "FASTQ"]
@@ -171,6 +178,10 @@ Form = Literal["BAM", "CRAM", "FASTQ"]
 
 def _form_of(path: Path) -> Form:
     """What a file is, by its first bytes."""
+    if path.exists() and not path.is_file():
+        raise InputError(
+            f"{path}: cannot be read as a file: it is a folder or a pipe; give a file, for it is read twice"
+        )
     try:
         with path.open("rb") as handle:
             start = handle.read(1 << 16)
@@ -232,6 +243,15 @@ def _count(
     return form, count_alignments(batches, reference.bins, **rules)
 
 
+def _replicon_records(sample: SampleCounts, chromosome: float) -> dict[str, dict[str, float | None]]:
+    """Depth and copies per chromosome of each plasmid."""
+    return {
+        name: {"depth": round(float(depth), 2), "copies": round(float(depth) / chromosome, 3) if chromosome else None}
+        for name, depth in zip(sample.contig_names, sample.plasmid_replicon_depth, strict=True)
+        if not np.isnan(depth)
+    }
+
+
 def _gene_records(sample: SampleCounts) -> dict[str, dict[str, float | str | None]]:
     copies = local_copies(sample)
     return {
@@ -258,12 +278,14 @@ def _tell(sample_id: str, sample: SampleCounts, quality: SampleQuality, seconds:
         f"{quality.covered_share:.1%} of the chromosome covered, median depth {quality.median_depth:.1f}, "
         f"ori/ter {quality.ori_ter.ratio:.2f}, in {format_seconds(seconds)}"
     )
-    copies = local_copies(sample)
-    width = max((len(gene.name) for gene in sample.genes), default=4)
-    if sample.genes:
-        console.say(f"{'gene':<{width}}  depth    copies per chromosome, told from this sample alone")
-    for gene, depth, each in zip(sample.genes, sample.gene_depth, copies, strict=True):
-        console.say(f"{gene.name:<{width}}  {depth:<7.1f}  {each:.2f}")
+    replicons = _replicon_records(sample, quality.median_depth)
+    rows = [(name, record["depth"], record["copies"]) for name, record in replicons.items()]
+    rows += [(name, record["depth"], record["copies"]) for name, record in _gene_records(sample).items()]
+    width = max((len(name) for name, _, _ in rows), default=0)
+    if rows:
+        console.say(f"{'plasmid, gene':<{width}}  depth    copies per chromosome, told from this sample alone")
+    for name, depth, copies in rows:
+        console.say(f"{name:<{width}}  {depth:<7}  {'-' if copies is None else copies}")
     for hint in quality.hints:
         console.say(f"note: {hint}")
     for flag in quality.flags:

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import mappy
+import pysam
 
 from copyfold.cnv.coordinates import read_gene_table
 from copyfold.cnv.reference.annotation import gene_format, parse_genbank, parse_gff3
@@ -112,6 +113,7 @@ def build_reference(
     _warn_of_long_plasmids(contigs, console)
     with atomic_folder(out) as partial:
         write_text(partial / FASTA_NAME, format_fasta(records))
+        pysam.faidx(str(partial / FASTA_NAME))  # reading CRAM needs the index, perhaps from a folder it cannot write to
         placed = [] if genes is None else _find_genes(genes, partial / FASTA_NAME, records, contigs, options, console)
         placed = _select(placed, options.only_genes)
         settings = MappabilitySettings(options.read_length, options.step, options.min_mapq)

@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
-from copyfold.cli import count, reference, store, truth
+from copyfold.cli import cohort, count, reference, store, truth
 from copyfold.cli.options import DeviceOption, QuietOption, RunArgument, SetOption
 
 app = typer.Typer(no_args_is_help=True, help="Copy number of genes from short-read depth.")
+app.command("cohort")(cohort.cohort)
+app.command("summary")(cohort.summary)
+app.command("cohort-step", hidden=True)(cohort.cohort_step)
 app.command("count")(count.count)
 app.add_typer(reference.app, name="reference")
 app.add_typer(store.app, name="store")

@@ -88,6 +88,8 @@ def read_gene_table(path: Path, role: Literal["chromosome", "plasmid"] | None = 
         said = {column: cells[place] for column, place in optional.items()}
         absent = _threshold(said.get("absent_threshold", ""), where)
         genes[name] = Gene(name, contig, start - 1, end, absent, said.get("family") or None)
+        if (found := said.get("role", "plasmid")) not in ("chromosome", "plasmid"):
+            raise InputError(f"{where}: role '{found}' of gene {name} must be chromosome or plasmid")
         if role and said.get("role", role) != role:
             elsewhere.add(name)
     kept = tuple(gene for gene in genes.values() if gene.name not in elsewhere)

@@ -119,6 +119,17 @@ def store_rows(store: Store) -> Iterator[RowFile | np.ndarray]:
         yield counts
 
 
+def check_row(sample_id: str, row: np.ndarray) -> None:
+    """Refuse a sample whose numbers do not fit a count.
+
+    Raises
+    ------
+    InputError
+    """
+    if row.size and (row.min() < 0 or row.max() > _LARGEST_COUNT):
+        raise InputError(f"sample {sample_id}: {row.min()}–{row.max()} in a row; counts are from 0 to 2^32 − 1")
+
+
 class Intake:
     """Takes the rows of a store in any order; `create_store` sorts them by sample.
 
@@ -149,8 +160,7 @@ class Intake:
         InputError
             A number does not fit a count.
         """
-        if row.size and (row.min() < 0 or row.max() > _LARGEST_COUNT):
-            raise InputError(f"sample {sample_id}: {row.min()}–{row.max()} in a row; counts are from 0 to 2^32 − 1")
+        check_row(sample_id, row)
         np.ascontiguousarray(row, dtype=np.uint32).tofile(self._scratch)
         self.names.append(sample_id)
 

@@ -7,6 +7,7 @@ run killed at any moment continues to the same bits on CPU.
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import math
@@ -24,8 +25,12 @@ from copyfold.core.files import write_text
 from copyfold.core.seeding import derive_generator, derive_seed
 from copyfold.engine.checkpoints import load_checkpoint, save_checkpoint
 from copyfold.engine.schedules import Schedule
+from copyfold.engine.steps import GraphedStep, Step
 from copyfold.engine.vae import VAE
 from copyfold.errors import CopyfoldError
+
+_VALIDATION_BATCHES = 4
+"""Training batches that are validated at once: no gradients are kept, and launches cost more than the arithmetic."""
 
 Row = dict[str, float]
 OnEpoch = Callable[[int, Row], None]
@@ -77,12 +82,20 @@ class TrainingResult:
 
 @dataclass
 class _State:
-    """Where training stands; all of it goes into ``last.pth``."""
+    """Where training stands: the newest epoch goes into ``last.pth``, the best one into ``checkpoint.pth``."""
 
     epoch: int = 0
     best_epoch: int = -1
     best_loss: float = math.inf
     rows: list[Row] = field(default_factory=list)
+    best: dict[str, Any] = field(default_factory=dict)
+    best_is_new: bool = False
+
+    def keep_best(self, module: VAE, optimizer: torch.optim.Optimizer) -> None:
+        """Copy weights and optimiser, which the next step changes in place."""
+        states = {"model_state_dict": module.state_dict(), "optimizer_state_dict": optimizer.state_dict()}
+        self.best = copy.deepcopy(states)
+        self.best_is_new = True
 
 
 def split_validation(n_rows: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -125,7 +138,15 @@ class Trainer:
         self.settings = settings
         self.weights = dict(weights)
         self.checkpoint, self.last, self.log = checkpoint, last, log
-        self.optimizer = torch.optim.AdamW(module.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+        parameters = list(module.parameters())
+        self._graphed = bool(parameters) and parameters[0].device.type == "cuda"
+        self.optimizer = torch.optim.AdamW(
+            parameters,
+            lr=settings.lr,
+            weight_decay=settings.weight_decay,
+            fused=self._graphed or None,
+            capturable=self._graphed,
+        )
 
     def fit(
         self,
@@ -161,11 +182,17 @@ class Trainer:
         validation = torch.as_tensor(validation_rows, device=data.device)
         # An epoch counts only once every weight is final: before that the loss measures a different model.
         first_judged = max((schedule.settled_epoch for schedule in self.weights.values()), default=0)
+        noise = torch.Generator(data.device)
+        step = (GraphedStep if self._graphed else Step)(
+            self.module, self.optimizer, data, noise, settings.gradient_clip
+        )
+        saver = _Saver(self)
 
         while state.epoch < settings.epochs and not self._out_of_patience(state, first_judged):
             started = time.perf_counter()
             weights = {name: schedule(state.epoch) for name, schedule in self.weights.items()}
-            train_terms, gradient_norm = self._train_epoch(data, training, weights, state.epoch)
+            noise.manual_seed(derive_seed(settings.seed, "noise", state.epoch))
+            train_terms, gradient_norm = self._train_epoch(step, training, weights, state.epoch)
             validation_terms = self._evaluate(data, validation)
 
             row: Row = {"epoch": state.epoch}
@@ -177,82 +204,102 @@ class Trainer:
             judged = state.epoch >= first_judged
             if judged and validation_terms["reconstruction"] < state.best_loss:
                 state.best_epoch, state.best_loss = state.epoch, validation_terms["reconstruction"]
-                self._save(self.checkpoint, state)
+                state.keep_best(self.module, self.optimizer)
             state.epoch += 1
-            self._save(self.last, state)
-            write_text(self.log, _log_table(state.rows))
+            saver.save_if_cheap(state)
             if on_epoch:
                 on_epoch(state.epoch, row)
 
         if state.best_epoch < 0:  # too short to judge any epoch: keep the last
             state.best_epoch, state.best_loss = state.epoch - 1, state.rows[-1]["val_reconstruction"]
-            self._save(self.checkpoint, state)
-        best = load_checkpoint(self.checkpoint, device=data.device)
-        self.module.load_state_dict(best["model_state_dict"])
+            state.keep_best(self.module, self.optimizer)
+        saver.save(state)
+        self.module.load_state_dict(state.best["model_state_dict"])
         self.module.train(False)
         return TrainingResult(state.best_epoch, state.best_loss, state.rows)
 
     def _train_epoch(
-        self, data: Tensor, rows: Tensor, weights: Mapping[str, float], epoch: int
+        self, step: Step, rows: Tensor, weights: Mapping[str, float], epoch: int
     ) -> tuple[dict[str, float], float]:
         """One pass over the training rows; mean of each loss term and largest gradient norm before clipping."""
         settings = self.settings
         torch.manual_seed(derive_seed(settings.seed, "modules", epoch))  # for dropout inside a plug-in's module
         shuffle = torch.Generator().manual_seed(derive_seed(settings.seed, "shuffle", epoch))
-        noise = torch.Generator(data.device).manual_seed(derive_seed(settings.seed, "noise", epoch))
-        order = rows[torch.randperm(len(rows), generator=shuffle).to(data.device)]
+        order = rows[torch.randperm(len(rows), generator=shuffle).to(rows.device)]
         self.module.train(True)
-        sums: dict[str, Tensor] = {}
-        largest_norm = torch.zeros((), device=data.device)
+        step.begin_epoch(weights)
         for batch in torch.split(order, settings.batch_size):
-            terms = self.module.loss(data[batch], noise)
-            loss = terms.weighted_total(weights)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            norm = torch.nn.utils.clip_grad_norm_(self.module.parameters(), settings.gradient_clip)
-            self.optimizer.step()
-            largest_norm = torch.maximum(largest_norm, norm)
-            for name, term in (("loss", loss), *terms.named()):
-                sums[name] = sums.get(name, torch.zeros_like(term)) + term.detach() * len(batch)
-        means = {name: float(total) / len(rows) for name, total in sums.items()}
+            step(batch)
+        sums, largest_norm = step.totals()
+        means = {name: total / len(rows) for name, total in sums.items()}
         if not all(math.isfinite(value) for value in means.values()):
             raise CopyfoldError(
                 f"training diverged in epoch {epoch + 1} (loss {means['loss']}); "
                 f"lower lr (now {settings.lr:g}) and train again"
             )
-        return means, float(largest_norm)
+        return means, largest_norm
 
     @torch.no_grad()
     def _evaluate(self, data: Tensor, rows: Tensor) -> dict[str, float]:
         """Mean of each loss term over `rows`, with the latent at its posterior mean."""
         self.module.train(False)
-        sums: dict[str, float] = {}
-        for batch in torch.split(rows, self.settings.batch_size):
+        sums: dict[str, Tensor] = {}
+        for batch in torch.split(rows, _VALIDATION_BATCHES * self.settings.batch_size):
             for name, term in self.module.loss(data[batch], None).named():
-                sums[name] = sums.get(name, 0.0) + float(term) * len(batch)
-        return {name: total / len(rows) for name, total in sums.items()}
+                sums[name] = sums.get(name, torch.zeros_like(term)) + term * len(batch)
+        totals = torch.stack(list(sums.values())).tolist()  # one wait for the device, not one per batch and term
+        return {name: total / len(rows) for name, total in zip(sums, totals, strict=True)}
 
     def _out_of_patience(self, state: _State, first_judged: int) -> bool:
         if self.settings.patience == 0 or state.best_epoch < 0:
             return False
         return state.epoch - 1 - max(state.best_epoch, first_judged) >= self.settings.patience
 
-    def _save(self, path: Path, state: _State) -> None:
-        content: dict[str, Any] = {
+    def save(self, state: _State) -> None:
+        """Write the log, the best epoch where it is a new one, and the newest epoch."""
+        facts: dict[str, Any] = {"best_epoch": state.best_epoch, "best_loss": state.best_loss, "rows": state.rows}
+        if state.best_is_new:
+            save_checkpoint(self.checkpoint, facts | {"epoch": state.best_epoch} | state.best)
+            state.best_is_new = False
+        newest = {
             "epoch": state.epoch,
-            "best_epoch": state.best_epoch,
-            "best_loss": state.best_loss,
-            "rows": state.rows,
             "model_state_dict": self.module.state_dict(),
             "optimizer_state_dict": self.optimizer.state_dict(),
         }
-        save_checkpoint(path, content)
+        save_checkpoint(self.last, facts | newest)
+        write_text(self.log, _log_table(state.rows))
 
     def _load_state(self, device: torch.device) -> _State:
         content = load_checkpoint(self.last, device=device)
         self.module.load_state_dict(content["model_state_dict"])
-        self.optimizer.load_state_dict(content["optimizer_state_dict"])
-        return _State(content["epoch"], content["best_epoch"], content["best_loss"], content["rows"])
+        optimizer_state = content["optimizer_state_dict"]
+        for group in optimizer_state["param_groups"]:  # the checkpoint may be of a run on another kind of device
+            group |= {"fused": self._graphed or None, "capturable": self._graphed}
+        self.optimizer.load_state_dict(optimizer_state)
+        state = _State(content["epoch"], content["best_epoch"], content["best_loss"], content["rows"])
+        if state.best_epoch >= 0:  # written before last.pth, so it may be of a later epoch, which will come again
+            best = load_checkpoint(self.checkpoint, device=device)
+            state.best = {name: best[name] for name in ("model_state_dict", "optimizer_state_dict")}
+        return state
+
+
+class _Saver:
+    """Saves after an epoch unless that would cost more than a tenth of the time; a killed run loses as little."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+        self._cost = 0.0
+        self._saved_at = -math.inf
+
+    def save_if_cheap(self, state: _State) -> None:
+        if time.perf_counter() - self._saved_at >= 9 * self._cost:
+            self.save(state)
+
+    def save(self, state: _State) -> None:
+        began = time.perf_counter()
+        self._trainer.save(state)
+        self._saved_at = time.perf_counter()
+        self._cost = self._saved_at - began
 
 
 def _log_table(rows: list[Row]) -> str:

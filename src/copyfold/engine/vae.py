@@ -40,7 +40,7 @@ class LossTerms:
     kl: Tensor
     auxiliary: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def weighted_total(self, weights: Mapping[str, float]) -> Tensor:
+    def weighted_total(self, weights: Mapping[str, float] | Mapping[str, Tensor]) -> Tensor:
         """``reconstruction + weights["kl"]·kl + Σ weights[name]·auxiliary[name]``."""
         total = self.reconstruction + weights["kl"] * self.kl
         for name, term in self.auxiliary.items():

@@ -28,7 +28,7 @@ def test_any_number_of_bins_goes_in_and_comes_out(n_bins):
 def test_the_encoder_and_decoder_are_the_documents_three_convolutions_and_a_dense_head():
     module = ConvVAE(5334, 10)
     kinds = [type(layer).__name__ for layer in module.modules()]
-    assert kinds.count("Conv1d") == kinds.count("ConvTranspose1d") == 3
+    assert kinds.count("StridedConv") == kinds.count("StridedConvTranspose") == 3
     assert module.head.out_features == 2 * 10
     assert module.padding == 5344 - 5334
 

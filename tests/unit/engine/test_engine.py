@@ -292,6 +292,6 @@ def test_a_killed_process_resumes_to_the_same_bits(tmp_path):
     whole = make_trainer(tmp_path / "whole", epochs=40)
     whole.fit(DATA, TRAIN, VALIDATION)
     resumed = make_trainer(tmp_path / "cut", epochs=40)
-    assert 5 <= load_checkpoint(tmp_path / "cut" / "last.pth")["epoch"] < 40
+    assert 1 <= load_checkpoint(tmp_path / "cut" / "last.pth")["epoch"] < 40
     resumed.fit(DATA, TRAIN, VALIDATION, resume=True)
     assert same_weights(whole.module, resumed.module)

@@ -176,7 +176,7 @@ static int walk_block(const uint8_t *block, int64_t size, Carry *carry, Tallies 
         if (!append(carry, block, size)) return 0;
         data = carry->bytes;
         size = carry->size;
-        if (size >= 4 && size < 4 + i32(data)) return 1; /* the record has still not ended: do not begin it anew */
+        if (size >= 4 && i32(data) <= MAX_RECORD && size < 4 + i32(data)) return 1; /* the record goes on still */
     }
     *o = walk(data, size, t);
     o->n_records += n_records;

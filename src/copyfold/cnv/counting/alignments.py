@@ -13,12 +13,12 @@ class Alignments(NamedTuple):
     Attributes
     ----------
     contig : numpy.ndarray, (n,), int64
-        Index of the reference's contig, -1 for none.
+        Index of the reference's contig, -1 for none or for one that is not counted on.
     position : numpy.ndarray, (n,), int64
         Leftmost aligned base, 0-based; -1 for none.
     mapq : numpy.ndarray, (n,), int64
     flag : numpy.ndarray, (n,), int64
-        SAM flags; 0x1 and the others that concern pairs need not be set.
+        SAM flags, 0x4 for every record without a place; 0x1 and the others that concern pairs need not be set.
     block_record : numpy.ndarray, (m,), int64
         Row of the record that each aligned stretch (CIGAR ``M``, ``=``, ``X``) belongs to, ascending.
     block_start, block_end : numpy.ndarray, (m,), int64

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -11,9 +12,13 @@ import pysam
 
 from copyfold.cnv.counting.alignments import Alignments
 from copyfold.cnv.counting.bam import References
+from copyfold.cnv.counting.cram import count_cram_records, is_cram
+from copyfold.cnv.counting.tally import UNMAPPED_FLAG
 from copyfold.errors import InputError
 
 _BATCH = 50_000
+_MOST_OPERATIONS = 65_535
+"""What a BAM record has room for; the CIGAR of longer ones stands elsewhere, and GATK drops such reads."""
 _DELETION, _SKIP = 2, 3
 _ALIGNED = (0, 7, 8)
 _READ_BASES = (0, 1, 4, 7, 8)
@@ -36,14 +41,14 @@ class AlignmentFile:
 
     def __init__(self, path: Path, fasta: Path | None = None) -> None:
         self.path = Path(path)
+        self._n_records = count_cram_records(self.path) if is_cram(self.path) else None
         self._verbosity = pysam.set_verbosity(0)  # htslib's own lines on stderr; we say one of ours
         try:
             self._file = pysam.AlignmentFile(
                 str(path), threads=2, check_sq=False, reference_filename=None if fasta is None else str(fasta)
             )
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such file; check the path") from None
         except (OSError, ValueError) as error:
+            pysam.set_verbosity(self._verbosity)
             raise self._damaged(error) from None
         self.references = References(tuple(self._file.references), np.array(self._file.lengths, np.int64))
 
@@ -51,7 +56,8 @@ class AlignmentFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._file.close()
+        with suppress(OSError):  # of a damaged file, which has been told
+            self._file.close()
         pysam.set_verbosity(self._verbosity)
 
     def batches(self, contig_of_reference: np.ndarray) -> Iterator[Alignments]:
@@ -65,17 +71,22 @@ class AlignmentFile:
         contig_of = np.append(contig_of_reference, -1)  # a record without a reference has index -1
         records: list[tuple[int, int, int, int]] = []
         blocks: list[tuple[int, int, int]] = []
+        n_read = 0
         try:
             for read in self._file.fetch(until_eof=True):
                 _add_blocks(read, len(records), blocks)
                 records.append((read.reference_id, read.reference_start, read.mapping_quality, read.flag))
                 if len(records) == _BATCH:
+                    n_read += len(records)
                     yield _as_arrays(records, blocks, contig_of)
                     records, blocks = [], []
         except (OSError, ValueError) as error:
             raise self._damaged(error) from None
         if records:
             yield _as_arrays(records, blocks, contig_of)
+        n_read += len(records)
+        if self._n_records is not None and n_read != self._n_records:
+            raise self._damaged(ValueError(f"{n_read} of {self._n_records} records"))
 
     def _damaged(self, error: Exception) -> InputError:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -88,7 +99,7 @@ class AlignmentFile:
 def _add_blocks(read: pysam.AlignedSegment, row: int, blocks: list[tuple[int, int, int]]) -> None:
     """Append the aligned stretches of a record; none for one that is malformed."""
     cigar = read.cigartuples
-    if not cigar or read.is_unmapped:
+    if not cigar or read.is_unmapped or len(cigar) > _MOST_OPERATIONS:
         return
     bases = read.query_length
     place = start = read.reference_start
@@ -112,4 +123,5 @@ def _as_arrays(
 ) -> Alignments:
     reference, position, mapq, flag = np.array(records, np.int64).T
     row, start, end = np.array(blocks, np.int64).reshape(-1, 3).T
+    flag = np.where((reference < 0) | (position < 0), flag | UNMAPPED_FLAG, flag)
     return Alignments(contig_of[reference], position, mapq, flag, row, start, end)

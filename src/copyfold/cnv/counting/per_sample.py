@@ -133,11 +133,19 @@ class SampleCounts:
         return np.where(self.plasmid_bins, self.plasmid_counts, self.chromosome_counts)
 
     @property
+    def gene_roles(self) -> tuple[str, ...]:
+        """``chromosome`` or ``plasmid`` for each gene, by its contig; empty for a gene on a contig without bins."""
+        role = dict(zip(self.contig_names, np.where(self.is_plasmid, "plasmid", "chromosome").tolist(), strict=True))
+        return tuple(
+            next((role[name] for name in self.contig_names if same_contig(gene.contig, name)), "")
+            for gene in self.genes
+        )
+
+    @property
     def gene_depth(self) -> np.ndarray:
         """Mean depth of each gene under its contig's rule: (n_genes,), float64."""
-        plasmids = [name for name, plasmid in zip(self.contig_names, self.is_plasmid, strict=True) if plasmid]
-        on_plasmid = [any(same_contig(gene.contig, name) for name in plasmids) for gene in self.genes]
-        return np.where(np.array(on_plasmid, dtype=bool), self.plasmid_gene_depth, self.chromosome_gene_depth)
+        on_plasmid = np.array([role == "plasmid" for role in self.gene_roles], dtype=bool)
+        return np.where(on_plasmid, self.plasmid_gene_depth, self.chromosome_gene_depth)
 
 
 def bins_of(lengths: Mapping[str, int], size: int = 1000) -> Contigs:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,8 @@ class CountsFile:
     sample_id : str
     reference : str
         Digest of the reference the sample was counted on.
+    flags : tuple of str
+        Reasons not to call the sample.
     bins : Contigs
     plasmid_bins : numpy.ndarray, (n_bins,), bool
     counts, depth : numpy.ndarray, (n_bins,), float64
@@ -51,6 +55,7 @@ class CountsFile:
 
     sample_id: str
     reference: str
+    flags: tuple[str, ...]
     bins: Contigs
     plasmid_bins: np.ndarray
     counts: np.ndarray
@@ -60,7 +65,19 @@ class CountsFile:
     gene_depth: np.ndarray
 
 
-def write_counts(path: Path, sample_id: str, sample: SampleCounts, said: Mapping[str, Any]) -> None:
+def name_problem(sample_id: str) -> str | None:
+    """What is wrong with a sample's name, in words; None for a good one. Files are named after samples."""
+    if re.fullmatch(r"[\w+=@-][\w.+=@-]{0,127}", sample_id, re.ASCII):
+        return None
+    return (
+        f"sample {sample_id!r} is no name; use 1 to 128 letters, digits and . _ - + = @, not beginning with a dot, "
+        "since files are named after it"
+    )
+
+
+def write_counts(
+    path: Path, sample_id: str, sample: SampleCounts, said: Mapping[str, Any], flags: Sequence[str] = ()
+) -> None:
     """Write the table of one sample, gzipped; the same counts give the same bytes.
 
     Parameters
@@ -69,9 +86,11 @@ def write_counts(path: Path, sample_id: str, sample: SampleCounts, said: Mapping
     sample_id : str
     sample : SampleCounts
     said : mapping
-        Goes into the second line, as JSON, beside ``sample_id``.
+        Goes into the second line, as JSON, beside ``sample_id`` and ``flags``.
+    flags : sequence of str
+        Reasons not to call the sample.
     """
-    head = json.dumps({"sample_id": sample_id, **said}, allow_nan=False)
+    head = json.dumps({"sample_id": sample_id, "flags": list(flags), **said}, allow_nan=False)
     lines = [f"# {COUNTS_FORMAT}", f"# {head}", "\t".join(COLUMNS)]
     roles = np.where(sample.plasmid_bins, "plasmid", "chromosome").tolist()
     bins = zip(
@@ -86,12 +105,11 @@ def write_counts(path: Path, sample_id: str, sample: SampleCounts, said: Mapping
         strict=True,
     )
     lines += ["bin\t.\t%s\t%s\t%d\t%d\t%d\t%d\t%.3f\t%.3f" % row for row in bins]  # noqa: UP031 twice as fast
-    role_of = dict(zip(sample.contig_names, np.where(sample.is_plasmid, "plasmid", "chromosome").tolist(), strict=True))
-    genes = zip(sample.genes, sample.chromosome_gene_depth, sample.plasmid_gene_depth, strict=True)
+    genes = zip(sample.genes, sample.gene_roles, sample.chromosome_gene_depth, sample.plasmid_gene_depth, strict=True)
     lines += [
-        f"gene\t{gene.name}\t{gene.contig}\t{role_of[gene.contig]}\t{gene.start + 1}\t{gene.end}\t.\t.\t"
-        f"{high:.4f}\t{low:.4f}"
-        for gene, high, low in genes
+        f"gene\t{gene.name}\t{gene.contig}\t{role}\t{gene.start + 1}\t{gene.end}\t.\t.\t{high:.4f}\t{low:.4f}"
+        for gene, role, high, low in genes
+        if role
     ]
     # no name and no time in the gzip header: the same counts, the same bytes
     packed = gzip.compress(("\n".join(lines) + "\n").encode(), compresslevel=5, mtime=0)
@@ -126,15 +144,23 @@ def read_counts(path: Path) -> CountsFile:
         )
         places = tuple(Gene(cells[1], cells[2], int(cells[4]) - 1, int(cells[5])) for cells in genes)
         sample_id, reference = str(head["sample_id"]), str(head["reference"])
-    except (ValueError, KeyError, TypeError) as error:
+        flags = tuple(str(flag) for flag in head["flags"])
+        if not isinstance(head["sample_id"], str) or not sample_id.isprintable() or not sample_id:
+            raise ValueError("its sample has no name that can be one")
+        _check_places(contigs, places, [cells[3] for cells in rows])
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise InputError(f"{path}: damaged ({error}); count the sample again") from None
-    if not (np.isfinite(numbers).all() and (numbers >= 0).all() and (gene_depths >= 0).all()):
-        raise InputError(f"{path}: holds a count or depth that is not a number of at least 0; count the sample again")
+    whole = np.array_equal(numbers[:, :2], np.rint(numbers[:, :2]))
+    if not whole or not all(np.isfinite(part).all() and (part >= 0).all() for part in (numbers, gene_depths)):
+        raise InputError(
+            f"{path}: holds a count that is not whole, or not a number of at least 0; count the sample again"
+        )
     plasmid_bins = np.array([cells[3] == "plasmid" for cells in bins])
     plasmid_genes = np.array([cells[3] == "plasmid" for cells in genes], dtype=bool)
     return CountsFile(
         sample_id,
         reference,
+        flags,
         contigs,
         plasmid_bins,
         np.where(plasmid_bins, numbers[:, 1], numbers[:, 0]),
@@ -145,13 +171,22 @@ def read_counts(path: Path) -> CountsFile:
     )
 
 
+def _check_places(contigs: Contigs, genes: Sequence[Gene], roles: Sequence[str]) -> None:
+    if not set(roles) <= {"chromosome", "plasmid"}:
+        raise ValueError("a role is neither chromosome nor plasmid")
+    if (contigs.start < 0).any() or (contigs.end <= contigs.start).any():
+        raise ValueError("a bin is no interval")
+    if any(not 0 <= gene.start < gene.end for gene in genes) or len({gene.name for gene in genes}) < len(genes):
+        raise ValueError("a gene is no interval, or stands twice")
+
+
 def _head(path: Path) -> dict[str, Any]:
     try:
         with gzip.open(path, "rb") as handle:
             first, second = (handle.readline(1 << 20).decode("utf-8", "replace").strip() for _ in range(2))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be unpacked ({error}); count the sample again") from None
     if first != f"# {COUNTS_FORMAT}":
         raise InputError(
@@ -176,7 +211,7 @@ def holds_counts_files(inputs: Sequence[Path]) -> bool:
     try:
         with gzip.open(path, "rb") as handle:
             return handle.read(len(COUNTS_FORMAT) + 2).decode("utf-8", "replace") == f"# {COUNTS_FORMAT}"
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):
         return False
 
 

@@ -87,16 +87,17 @@ def empty_tallies(layout: Layout) -> Tallies:
 
 def add_alignments(layout: Layout, tallies: Tallies, batch: Alignments) -> None:
     """Filter a batch as docs/methods/counting.md says and add it; a mapped record without a block is malformed."""
+    placed = batch.contig >= 0
     row = np.where(batch.contig >= 0, batch.contig, len(layout.names))
 
     def add_total(column: int, chosen: np.ndarray) -> None:
         tallies.totals[:, column] += np.bincount(row[chosen], minlength=len(layout.names) + 1)
 
-    mapped = (batch.flag & UNMAPPED_FLAG == 0) & (batch.contig >= 0) & (batch.position >= 0)
+    mapped = (batch.flag & UNMAPPED_FLAG == 0) & (batch.position >= 0)
     secondary = batch.flag & SECONDARY_FLAG != 0
     supplementary = ~secondary & (batch.flag & SUPPLEMENTARY_FLAG != 0)
     duplicate = mapped & (batch.flag & DUPLICATE_FLAG != 0)
-    inside = mapped & (batch.position < np.append(layout.lengths, 0)[row])
+    inside = mapped & (~placed | (batch.position < np.append(layout.lengths, 0)[row]))
     well_formed = inside & (np.bincount(batch.block_record, minlength=len(row)) > 0)
     live = mapped & ~duplicate
     add_total(RECORDS, np.ones(len(row), bool))
@@ -110,9 +111,9 @@ def add_alignments(layout: Layout, tallies: Tallies, batch: Alignments) -> None:
     add_total(BELOW_PLASMID, live & well_formed & ~counted[1])
     place = np.append(layout.offsets, 0)[row]
     bin_of = np.searchsorted(layout.bin_begin, place + batch.position, side="right") - 1
-    in_bin = (bin_of >= 0) & (place + batch.position < layout.bin_end[bin_of])
+    in_bin = placed & (bin_of >= 0) & (place + batch.position < layout.bin_end[bin_of])
     limit = np.append(layout.lengths, 0)[row][batch.block_record]
-    within = batch.block_start < limit
+    within = placed[batch.block_record] & (batch.block_start < limit)
     for rule in range(2):
         tallies.starts[rule] += np.bincount(bin_of[counted[rule] & in_bin], minlength=len(layout.bin_begin))
         blocks = counted[rule][batch.block_record] & within

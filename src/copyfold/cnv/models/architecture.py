@@ -122,9 +122,9 @@ class VaeArchitecture:
         config = self.config
         self.device = session.device
         train_rows, validation_rows = split_validation(len(log_depths), config.val_fraction, config.seed)
-        baseline = np.median(log_depths[train_rows], axis=0).astype(np.float32)
+        data = torch.from_numpy(np.ascontiguousarray(log_depths, dtype=np.float32)).to(session.device)
         self.module.to(session.device)
-        self.module.set_baseline(torch.from_numpy(baseline).to(session.device))
+        self.module.set_baseline(_column_medians(data, train_rows))
         settings = TrainingSettings(
             epochs=config.epochs,
             batch_size=config.batch_size,
@@ -147,7 +147,6 @@ class VaeArchitecture:
             last=session.last,
             log=session.log,
         )
-        data = torch.from_numpy(np.ascontiguousarray(log_depths, dtype=np.float32)).to(session.device)
         with session.console.progress("training, epoch", config.epochs) as progress:
             result = trainer.fit(
                 data,
@@ -186,3 +185,9 @@ class VaeArchitecture:
         batch = torch.from_numpy(np.ascontiguousarray(log_depths, dtype=np.float32)).to(self.device)
         reconstruction, latent = self.module.reconstruct(batch)
         return Inference(reconstruction.cpu().numpy(), latent.cpu().numpy())
+
+
+def _column_medians(data: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
+    """Median of each column over some rows: (n_columns,). On the device, since sorting is what it is good at."""
+    ordered = torch.sort(data[torch.as_tensor(rows, device=data.device)], dim=0).values
+    return (ordered[(len(rows) - 1) // 2] + ordered[len(rows) // 2]) / 2

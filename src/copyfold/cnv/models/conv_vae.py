@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from copyfold.cnv.models.architecture import VaeArchitecture
+from copyfold.cnv.models.strided_conv import StridedConv, StridedConvTranspose
 from copyfold.core.seeding import derive_seed
 from copyfold.engine import LatentNormal, LossTerms, kl_to_standard_normal, sample_latent
 
@@ -41,17 +42,16 @@ class ConvVAE(nn.Module):
         self.n_bins = n_bins
         self.padding = -n_bins % TOTAL_STRIDE
         length = (n_bins + self.padding) // TOTAL_STRIDE
-        self.bottleneck = (CHANNELS[-1], length)
+        self.bottleneck = (length, CHANNELS[-1])
         widths = (1, *CHANNELS)
         layers = list(zip(widths[:-1], widths[1:], KERNELS, STRIDES, strict=True))
         encoder: list[nn.Module] = []
         for inputs, outputs, kernel, stride in layers:
-            encoder += [nn.Conv1d(inputs, outputs, kernel, stride, (kernel - stride) // 2), nn.SiLU()]
+            encoder += [StridedConv(inputs, outputs, kernel, stride), nn.SiLU()]
         decoder: list[nn.Module] = []
         for inputs, outputs, kernel, stride in reversed(layers):
             has_bias = inputs > 1  # the last layer's would only repeat bin_bias
-            padding = (kernel - stride) // 2
-            decoder += [nn.SiLU(), nn.ConvTranspose1d(outputs, inputs, kernel, stride, padding, bias=has_bias)]
+            decoder += [nn.SiLU(), StridedConvTranspose(outputs, inputs, kernel, stride, bias=has_bias)]
         self.encoder = nn.Sequential(*encoder, nn.Flatten())
         self.head = nn.Linear(CHANNELS[-1] * length, 2 * latent_dim)
         self.expand = nn.Linear(latent_dim, CHANNELS[-1] * length)
@@ -68,13 +68,13 @@ class ConvVAE(nn.Module):
     def encode(self, log_depths: Tensor) -> LatentNormal:
         """Posterior of the latent for (batch, n_bins) log depths."""
         centred = functional.pad(log_depths - self.baseline, (0, self.padding))
-        mean, log_variance = self.head(self.encoder(centred.unsqueeze(1))).chunk(2, dim=1)
+        mean, log_variance = self.head(self.encoder(centred.unsqueeze(2))).chunk(2, dim=1)
         return LatentNormal(mean, log_variance.clamp(-15.0, 15.0))
 
     def decode(self, latent: Tensor) -> Tensor:
         """Log depths (batch, n_bins) for (batch, latent_dim) latents."""
         hidden = self.expand(latent).unflatten(1, self.bottleneck)
-        return self.decoder(hidden).squeeze(1)[:, : self.n_bins] + self.bin_bias
+        return self.decoder(hidden).squeeze(2)[:, : self.n_bins] + self.bin_bias
 
     def reconstruct(self, log_depths: Tensor) -> tuple[Tensor, Tensor]:
         """Reconstruction and latent mean, without noise."""

@@ -1,0 +1,127 @@
+"""One optimisation step, as plain calls or replayed as a CUDA graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from copyfold.engine.vae import VAE
+
+_WARM_UP_CALLS = 3
+
+
+class Step:
+    """Loss, gradient, clipping and update for one batch of rows; sums up every loss term as it goes.
+
+    Parameters
+    ----------
+    module : VAE
+    optimizer : torch.optim.Optimizer
+        On CUDA it must be ``capturable``.
+    data : Tensor, (n_rows, n_features)
+    noise : torch.Generator
+        On the data's device; seeded anew by the caller for every epoch.
+    gradient_clip : float
+        Largest norm of the gradient.
+    """
+
+    def __init__(
+        self, module: VAE, optimizer: torch.optim.Optimizer, data: Tensor, noise: torch.Generator, gradient_clip: float
+    ) -> None:
+        self._module, self._optimizer, self._data, self._noise = module, optimizer, data, noise
+        self._gradient_clip = gradient_clip
+        self._weights: dict[str, Tensor] = {}
+        self._sums: dict[str, Tensor] = {}
+        self._largest_norm = torch.zeros((), device=data.device)
+
+    def begin_epoch(self, weights: Mapping[str, float]) -> None:
+        """Set the weights of the loss terms and empty the sums."""
+        for name, weight in weights.items():
+            self._weights.setdefault(name, torch.zeros((), device=self._data.device)).fill_(weight)
+        for total in (*self._sums.values(), self._largest_norm):
+            total.zero_()
+
+    def __call__(self, rows: Tensor) -> None:
+        """Do the step for these rows of the data: (batch,), int64, on its device."""
+        terms = self._module.loss(self._data[rows], self._noise)
+        loss = terms.weighted_total(self._weights)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self._module.parameters(), self._gradient_clip)
+        self._optimizer.step()
+        self._largest_norm.copy_(torch.maximum(self._largest_norm, norm))
+        for name, term in (("loss", loss), *terms.named()):
+            if name not in self._sums:
+                self._sums[name] = torch.zeros((), device=term.device, dtype=term.dtype)
+            self._sums[name] += term.detach() * len(rows)
+
+    def totals(self) -> tuple[dict[str, float], float]:
+        """Sum over the epoch's rows of each loss term, and the largest gradient norm before clipping."""
+        names = list(self._sums)
+        values = torch.stack([*(self._sums[name] for name in names), self._largest_norm]).tolist()
+        return dict(zip(names, values[:-1], strict=True)), values[-1]
+
+
+class GraphedStep(Step):
+    """A step whose kernels are recorded once per batch size and replayed: hundreds of launches become one.
+
+    Small networks are bound by the launches. The first call of a batch size warms up on a side stream and records;
+    both leave weights, optimiser and sums as they were.
+    """
+
+    def __init__(
+        self, module: VAE, optimizer: torch.optim.Optimizer, data: Tensor, noise: torch.Generator, gradient_clip: float
+    ) -> None:
+        super().__init__(module, optimizer, data, noise, gradient_clip)
+        self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, Tensor]] = {}
+
+    def __call__(self, rows: Tensor) -> None:
+        if len(rows) not in self._graphs:
+            with self._unchanged():
+                self._graphs[len(rows)] = self._record(super().__call__, rows)
+        graph, held_rows = self._graphs[len(rows)]
+        held_rows.copy_(rows)
+        graph.replay()
+
+    def _record(self, step: Callable[[Tensor], None], rows: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+        held_rows = rows.clone()
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(_WARM_UP_CALLS):
+                step(held_rows)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        graph.register_generator_state(self._noise)
+        self._optimizer.zero_grad(set_to_none=True)
+        with torch.cuda.graph(graph):
+            step(held_rows)
+        return graph, held_rows
+
+    @contextmanager
+    def _unchanged(self) -> Iterator[None]:
+        """Undo what the steps of the warm-up do, in place, for the graph holds the tensors' addresses."""
+        noise = self._noise.get_state()
+        tensors = [parameter.detach() for parameter in self._module.parameters()]
+        tensors += [*self._sums.values(), self._largest_norm]
+        kept = [tensor.clone() for tensor in tensors]
+        moments = {id(t): t.clone() for t in self._optimizer_tensors()}
+        yield
+        for tensor, before in zip(tensors, kept, strict=True):
+            tensor.copy_(before)
+        for tensor in self._optimizer_tensors():
+            if id(tensor) in moments:
+                tensor.copy_(moments[id(tensor)])
+            else:  # made by the first step: AdamW's moments and count begin at 0
+                tensor.zero_()
+        for total in self._sums.values():
+            if all(total is not tensor for tensor in tensors):
+                total.zero_()
+        self._noise.set_state(noise)
+
+    def _optimizer_tensors(self) -> Iterator[Tensor]:
+        for state in self._optimizer.state.values():
+            yield from (value for value in state.values() if isinstance(value, Tensor))
