@@ -10,6 +10,7 @@ from copyfold.app.cnv_run import train_run
 from copyfold.app.simulate import simulate_cohort
 from copyfold.app.stores import build_store
 from copyfold.cnv.callers import spread_segments
+from copyfold.cnv.counting import fit_ori_ter
 from copyfold.cnv.pipeline import read_calls, read_segments
 from copyfold.cnv.simulation.table import read_depth_table
 from copyfold.cnv.store import open_store
@@ -77,3 +78,11 @@ def test_a_cohort_is_simulated_on_the_real_salmonella_geometry(tmp_path):
     np.testing.assert_array_equal(store.contigs.end, real.contigs.end)
     medians = store.medians()
     assert 0.5 < np.median(medians) / np.median(real.values) < 2
+
+
+def test_the_flat_relative_depth_of_a_real_e_coli_has_the_ratio_that_was_published_for_it():
+    """CoPTR's own estimate for this sample is 1.011; relative depth has another unit, which the ratio does not see."""
+    table = pd.read_csv(DATA / "depth/ecoli_NZ_CP011495.1_coptr_reldepth_1kb.tsv.gz", sep="\t")
+    centre = (table["START"] - 1 + table["END"]) / 2
+    fitted = fit_ori_ter(table["REL_DEPTH"].to_numpy(float), centre.to_numpy(float), float(table["END"].max()))
+    assert fitted.ratio == pytest.approx(1.011, abs=0.02)

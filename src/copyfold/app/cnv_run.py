@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -15,13 +16,14 @@ import torch
 
 from copyfold.cnv.config import CnvConfig
 from copyfold.cnv.pipeline import ARTEFACTS, STAGES, CnvInputs, Job, load_inputs, train
+from copyfold.cnv.store import Contigs
 from copyfold.core.config import build_config, load_config, override_values
 from copyfold.core.console import Console, format_seconds
-from copyfold.core.files import file_digest
+from copyfold.core.files import file_digest, write_bytes, write_npy
 from copyfold.core.registry import find_modules_in
 from copyfold.core.rundir import RunDirectory, begin_run, own_run, python_facts, read_run_record
 from copyfold.engine import DeterministicConfig, pick_device
-from copyfold.errors import ConfigError, CopyfoldError, RunError
+from copyfold.errors import ConfigError, CopyfoldError, InputError, RunError
 
 STAGE_KEYS = {
     "infer": (),
@@ -79,6 +81,7 @@ def train_run(config_path: Path, overrides: Sequence[str], *, resume: bool, devi
                 **_facts(torch_device),
                 "seed": config.seed,
                 "config_folder": str(config_path.resolve().parent),
+                "columns": columns_digest(inputs.store.contigs),
                 "inputs": _digests(config),
             },
         )
@@ -91,11 +94,97 @@ def train_run(config_path: Path, overrides: Sequence[str], *, resume: bool, devi
             )
             if not (continued and run.stage_done("train")):
                 _do(job, "train", lambda: train(job, resume=continued))
-            for name, stage in STAGES.items():
-                if not (continued and run.stage_done(name)):
-                    _do(job, name, lambda stage=stage: stage(job))
+            _do_rest(job, STAGES, continued)
             run.finish("complete")
     return config.out_dir
+
+
+def call_new(
+    run_path: Path,
+    store: Path,
+    plasmid_store: Path | None,
+    out: Path,
+    overrides: Sequence[str],
+    *,
+    resume: bool,
+    device: str,
+    console: Console,
+) -> Path:
+    """Call isolates that a run was not trained on, with its model and settings; returns `out`.
+
+    Parameters
+    ----------
+    run_path : Path
+        A run whose training is done.
+    store : Path
+        Count store of the new isolates, of the same bins as the run's.
+    plasmid_store : Path or None
+        None calls no plasmid genes.
+    out : Path
+        Folder of the calls: a run of its own, without training and evaluation.
+    overrides : sequence of str
+        ``key=value`` of segmentation and calling.
+    resume : bool
+        Continue what `out` holds.
+
+    Raises
+    ------
+    CopyfoldError
+        The run is not trained, the store has other bins, or `out` cannot be used.
+    """
+    record = read_run_record(run_path)
+    if record.get("stages", {}).get("train", {}).get("status") != "done":
+        raise RunError(f"{run_path}: is not trained yet; `copyfold cnv train CONFIG --resume` goes on")
+    find_modules_in(Path(record.get("config_folder", run_path)))
+    nothing_to_compare = dict.fromkeys(("kpsc_gt_path", "kpsc_kleborate_gt_path", "kpsc_meta_path"))
+    paths = {"store_path": store, "plasmid_store_path": plasmid_store, "out_dir": out}
+    absolute = {key: None if path is None else str(path.resolve()) for key, path in paths.items()}
+    earlier: dict[str, Any] = {**record["config"], **nothing_to_compare, **absolute}
+    _check_overrides(overrides, "segment")
+    config = build_config(CnvConfig, override_values(CnvConfig, earlier, overrides), str(run_path / "run.json"))
+    inputs = load_inputs(config, least_samples=1)
+    if columns_digest(inputs.store.contigs) != record.get("columns"):
+        raise InputError(f"{store}: its bins are not those of {run_path}; count the isolates on the run's reference")
+    checkpoint = Path(run_path) / "checkpoint.pth"
+    torch_device = pick_device(device)
+    with own_run(config.out_dir) as run:
+        continued = begin_run(
+            run,
+            config.model_dump(mode="json"),
+            resume=resume,
+            artefacts=[name for names in ARTEFACTS.values() for name in names],
+            ignore=STORES | {"out_dir"},
+            facts={
+                **_facts(torch_device),
+                "seed": config.seed,
+                "config_folder": record.get("config_folder"),
+                "columns": record.get("columns"),
+                "trained_in": {"run": str(Path(run_path).resolve()), "checkpoint": file_digest(checkpoint)},
+                "inputs": _digests(config),
+            },
+        )
+        with _true_status(run):
+            write_bytes(run.file("checkpoint.pth"), checkpoint.read_bytes())
+            write_npy(run.file("sample_ids.npy"), inputs.store.sample_ids)
+            run.start_stage("train")
+            run.finish_stage("train", elsewhere=True)
+            job = _job(config, inputs, run, torch_device, console)
+            _do_rest(job, {name: STAGES[name] for name in ("infer", "segment", "call")}, continued)
+            run.finish("complete")
+    return config.out_dir
+
+
+def columns_digest(contigs: Contigs) -> str:
+    """SHA-256 of a store's columns, to tell whether a model fits another store."""
+    rows = zip(contigs.chrom.tolist(), contigs.start.tolist(), contigs.end.tolist(), strict=True)
+    text = "".join(f"{chrom}\t{start}\t{end}\n" for chrom, start, end in rows)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _do_rest(job: Job, stages: Mapping[str, Callable[[Job], dict[str, Any]]], continued: bool) -> None:
+    for name, stage in stages.items():
+        if not (continued and job.run.stage_done(name)):
+            _do(job, name, lambda stage=stage: stage(job))
 
 
 def rerun_stage(run_path: Path, stage: str, overrides: Sequence[str], *, device: str, console: Console) -> None:
@@ -137,6 +226,12 @@ def rerun_stage(run_path: Path, stage: str, overrides: Sequence[str], *, device:
 def _reconfigured(run: RunDirectory, stage: str, overrides: Sequence[str]) -> CnvConfig:
     """The run's configuration with `overrides`, refusing keys that earlier stages have used."""
     earlier: dict[str, Any] = {**run.record["config"], "out_dir": str(run.path.resolve())}
+    _check_overrides(overrides, stage)
+    return build_config(CnvConfig, override_values(CnvConfig, earlier, overrides), str(run.file("run.json")))
+
+
+def _check_overrides(overrides: Sequence[str], stage: str) -> None:
+    """Refuse keys that a stage before `stage` has read."""
     order = list(STAGES)
     allowed = tuple(prefix for name in order[order.index(stage) :] for prefix in STAGE_KEYS[name])
     for override in overrides:
@@ -148,7 +243,6 @@ def _reconfigured(run: RunDirectory, stage: str, overrides: Sequence[str]) -> Cn
             first = readers[0] if readers else "train"
             way_out = f"`copyfold cnv {first}` takes it" if first in STAGES else "train again in another out_dir"
             raise ConfigError(f"--set {override}: '{key}' is read before stage {stage}; {way_out}")
-    return build_config(CnvConfig, override_values(CnvConfig, earlier, overrides), str(run.file("run.json")))
 
 
 @contextmanager

@@ -67,12 +67,43 @@ def segment(run: RunArgument, set_: SetOption = [], quiet: QuietOption = False) 
 
 
 @app.command()
-def call(run: RunArgument, set_: SetOption = [], quiet: QuietOption = False) -> None:  # noqa: B006
-    """Call genes again, perhaps with other `cnv_*`, `pcn_*` keys or genes (gene_calls.tsv, plasmid_gene_calls.tsv).
+def call(
+    run: RunArgument,
+    store: Annotated[
+        Path | None, typer.Option(metavar="STORE", help="Isolates the run was not trained on: call these instead.")
+    ] = None,
+    plasmid_store: Annotated[
+        Path | None, typer.Option(metavar="STORE", help="Their plasmid store; without it no plasmid genes are called.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Where the calls of --store go.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="With --store: continue what --out holds.")] = False,
+    set_: SetOption = [],  # noqa: B006
+    device: DeviceOption = "auto",
+    quiet: QuietOption = False,
+) -> None:
+    """Call genes again, perhaps with other `cnv_*`, `pcn_*` keys or genes; or call new isolates without training.
 
-    Example: `copyfold cnv call my/run --set gene_coords_path=panel.tsv`
+    Again: `copyfold cnv call my/run --set gene_coords_path=panel.tsv`
+
+    New isolates: `copyfold cnv call my/run --store new/chromosome --plasmid-store new/plasmid --out new/calls`
     """
-    _rerun("call", run, set_, "cpu", quiet)
+    from copyfold.errors import ConfigError
+
+    if store is None:
+        if plasmid_store or out or resume:
+            raise ConfigError("--plasmid-store, --out and --resume go with --store, the isolates to call")
+        _rerun("call", run, set_, "cpu", quiet)
+        return
+    if out is None:
+        raise ConfigError(f"--store {store}: needs --out, the folder that the calls go to")
+    from copyfold.app.cnv_run import call_new
+    from copyfold.core.console import Console
+
+    console = Console(quiet=quiet)
+    call_new(run, store, plasmid_store, out, set_, resume=resume, device=device, console=console)
+    print(out / "gene_calls.tsv")
 
 
 @app.command()

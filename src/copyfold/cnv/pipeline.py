@@ -103,8 +103,8 @@ class Job:
                 progress(stop)
 
 
-def load_inputs(config: CnvConfig) -> CnvInputs:
-    """Open and check every input of a run.
+def load_inputs(config: CnvConfig, *, least_samples: int = 2) -> CnvInputs:
+    """Open and check every input of a run; training needs two samples with depth, calling one.
 
     Raises
     ------
@@ -134,10 +134,10 @@ def load_inputs(config: CnvConfig) -> CnvInputs:
         truth = read_ground_truth(config.kpsc_gt_path, config.kpsc_kleborate_gt_path, config.kpsc_meta_path)
         truth.check_shared(store.sample_ids.tolist())
     medians = store.medians()
-    if (medians >= 1.0).sum() < 2:
+    if (medians >= 1.0).sum() < least_samples:
         raise InputError(
             f"{store.path}: {int((medians >= 1.0).sum())} of {store.n_samples} samples have a median of at least one "
-            "read per bin; a run needs two — check that the counts are those of the chromosome"
+            f"read per bin; {least_samples} are needed — check that the counts are those of the chromosome"
         )
     columns = None if plasmid_store is None else _plasmid_columns(plasmid_store, plasmid_genes)
     return CnvInputs(store, medians, plasmid_store, columns, genes, plasmid_genes, truth)

@@ -97,6 +97,12 @@ def write_text(target: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def write_bytes(target: Path, content: bytes) -> None:
+    """Write `content`, atomically."""
+    with atomic_path(target) as partial:
+        partial.write_bytes(content)
+
+
 def write_json(target: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically; NaN is not allowed."""
     write_text(target, json.dumps(value, indent=2, allow_nan=False) + "\n")
