@@ -21,6 +21,7 @@ import pandas as pd
 import torch
 
 from common import machine, print_table
+from copyfold.cnv.counting.sample_file import read_counts
 
 COPYFOLD = str(Path(sys.executable).with_name("copyfold"))
 CHROMOSOME = "CP003200.1"
@@ -149,6 +150,29 @@ def print_replicons(truth: pd.DataFrame, work: Path, data: Path) -> None:
     print_table(rows)
 
 
+def print_divergence(table: pd.DataFrame, work: Path) -> None:
+    """What another genome and repeats do to the depth of the reference's chromosome, where nothing was planted."""
+    rows = []
+    for row in table[(table.copies == 1) & (table.depth == table.depth.max())].itertuples():
+        counts = read_counts(work / f"counts/{row.sample}.counts.tsv.gz")
+        depth = counts.depth[~counts.plasmid_bins]
+        share = depth / np.median(depth)
+        rows.append(
+            {
+                "sample": row.sample,
+                "genome": row.genome,
+                "chromosome bins": len(share),
+                "without reads": int((share == 0).sum()),
+                "below 0.1": int((share < 0.1).sum()),
+                "0.1 to 0.5": int(((share >= 0.1) & (share < 0.5)).sum()),
+                "0.5 to 0.8": int(((share >= 0.5) & (share < 0.8)).sum()),
+                "above 1.5": int((share > 1.5).sum()),
+            }
+        )
+    print("\nDepth of the reference's 1 kb bins at MAPQ ≥ 20 over the isolate's median, nothing planted\n")
+    print_table(rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reads", type=Path)
@@ -185,6 +209,7 @@ def main() -> None:
     print(f"\nblaKPC-2 is absent in {len(absent)}: largest PCN of its gene {absent['gene'].max():.3f}\n")
     print("Every isolate:\n")
     print_table(table.drop(columns=["status"]).to_dict("records"))
+    print_divergence(designs, options.work)
     print_replicons(truth, options.work, options.data)
 
 

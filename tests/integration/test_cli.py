@@ -25,6 +25,7 @@ COMMANDS = [
     ("cnv", "segment"),
     ("cnv", "call"),
     ("cnv", "evaluate"),
+    ("cnv", "export"),
     ("cnv", "simulate"),
     ("cnv", "cohort"),
     ("cnv", "cohort-step"),

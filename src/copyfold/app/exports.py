@@ -1,0 +1,394 @@
+"""A run's segments, copy ratios and calls in the formats of other programs.
+
+What is held in memory, whatever the size of the cohort: of segments.parquet one batch of rows, for VCF and BED files
+of several samples also the segments that are kept (about 50 bytes each); of counts and reconstructions, which are
+mapped, the rows of one batch of samples; the tables of calls, one row per sample, as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pysam
+
+from copyfold.cnv import exports
+from copyfold.cnv.config import CnvConfig
+from copyfold.cnv.plugins import REGISTRIES
+from copyfold.cnv.reference import read_reference
+from copyfold.cnv.store import Contigs, Store, open_store
+from copyfold.core.config import build_config
+from copyfold.core.console import Console
+from copyfold.core.files import atomic_folder, atomic_path, file_digest, read_npy, write_json
+from copyfold.core.registry import find_modules_in
+from copyfold.core.rundir import read_run_record
+from copyfold.errors import ConfigError, InputError, RunError
+
+ENDINGS = {
+    "vcf": (".vcf", ".vcf.gz"),
+    "seg": (".seg", ".seg.gz"),
+    "bed": (".bed", ".bed.gz"),
+    "bedgraph": (".bedgraph", ".bedgraph.gz", ".bg", ".bg.gz"),
+    "multiqc": ("_mqc.tsv", "_mqc.json"),
+}
+"""How the name of a file ends, by format."""
+NEEDS = {"vcf": "segment", "seg": "segment", "bed": "segment", "bedgraph": "infer", "multiqc": "call"}
+"""The stage whose results a format shows."""
+PER_SAMPLE = frozenset({"vcf", "bed", "bedgraph"})
+"""Formats of which a folder holds one file per sample."""
+WIDE_VCF = 200
+_STAGE_ORDER = ("train", "infer", "segment", "call")
+_COLUMNS = ["sample_id", "chrom", "x0", "x1", "cn", "confidence", "ratio", "n_bins", "n_masked"]
+_BATCH_ROWS = 65_536
+_BATCH_SAMPLES = 64
+_FILE_ENDINGS = (*(e for endings in ENDINGS.values() for e in endings), ".gz", ".bcf", ".tsv", ".json", ".txt", ".csv")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What ``copyfold cnv export`` is asked for.
+
+    Attributes
+    ----------
+    format : str
+        A key of `ENDINGS`.
+    out : Path
+        File, or a folder to make with one file per sample.
+    samples : tuple of str
+        None takes all.
+    min_confidence : float or None
+        Least confidence of a segment, 0..1.
+    reference : Path or None
+        Reference folder that REF and contig lengths of a VCF are read from.
+    """
+
+    format: str
+    out: Path
+    samples: tuple[str, ...] = ()
+    min_confidence: float | None = None
+    reference: Path | None = None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether `out` names one file."""
+        return self.out.name.lower().endswith(ENDINGS[self.format])
+
+    def check(self) -> None:
+        """Refuse what cannot be done.
+
+        Raises
+        ------
+        ConfigError
+            Names the option, its value and the rule.
+        """
+        if self.format not in ENDINGS:
+            raise ConfigError(f"--format {self.format}: there is {', '.join(ENDINGS)}")
+        if self.min_confidence is not None:
+            if NEEDS[self.format] != "segment":
+                raise ConfigError(f"--min-confidence: {self.format} shows no segments; it goes with vcf, seg and bed")
+            if not 0 <= self.min_confidence <= 1:
+                raise ConfigError(f"--min-confidence {self.min_confidence:g}: must be from 0 to 1")
+        if self.reference is not None and self.format != "vcf":
+            raise ConfigError(f"--reference: {self.format} holds no bases; it goes with vcf")
+        if not self.is_file:
+            endings = " or ".join(ENDINGS[self.format])
+            if self.format not in PER_SAMPLE:
+                raise ConfigError(f"--out {self.out}: {self.format} is one file; its name must end in {endings}")
+            if self.out.name.lower().endswith(_FILE_ENDINGS):
+                raise ConfigError(f"--out {self.out}: must end in {endings}, or name a folder of one file per sample")
+
+
+def export_run(run: Path, options: ExportOptions, console: Console) -> None:
+    """Write a run's results in another format.
+
+    Raises
+    ------
+    ConfigError
+        Options that do not fit together.
+    InputError
+        A sample, store or reference that is not there or does not fit.
+    RunError
+        The run is not far enough along, or `out` cannot be written. Nothing is then left behind.
+    """
+    options.check()
+    record = read_run_record(run)
+    _check_stage(run, record, NEEDS[options.format])
+    samples = _choose(run, options.samples)
+    if options.format == "bedgraph" and options.is_file and len(samples) > 1:
+        raise ConfigError(
+            f"--out {options.out}: a bedGraph file holds one sample, not {len(samples)}; name one with --sample, or "
+            "name a folder"
+        )
+    job = _Export(Path(run), record, options, samples, console)
+    {
+        "vcf": job.vcf,
+        "seg": job.seg,
+        "bed": job.bed,
+        "bedgraph": job.bedgraph,
+        "multiqc": job.multiqc,
+    }[options.format]()
+    console.say(f"{options.out}: {options.format} of {len(samples)} sample{'s' if len(samples) != 1 else ''}")
+
+
+def _check_stage(run: Path, record: dict[str, Any], stage: str) -> None:
+    stages = record.get("stages", {})
+    for name in _STAGE_ORDER[: _STAGE_ORDER.index(stage) + 1]:
+        if stages.get(name, {}).get("status") != "done":
+            command = "copyfold cnv train CONFIG --resume" if name == "train" else f"copyfold cnv {name} {run}"
+            raise RunError(f"{run}: stage {name} is not done; `{command}` does it")
+
+
+def _choose(run: Path, wanted: tuple[str, ...]) -> list[str]:
+    """The samples asked for, in the order of the run."""
+    known: list[str] = read_npy(Path(run) / "sample_ids.npy", mmap=False).tolist()
+    unknown = sorted(set(wanted) - set(known))
+    if unknown:
+        more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
+        raise InputError(f"--sample {unknown[0]}{more}: not in {run}; it has {known[0]}, … ({len(known)} samples)")
+    return [name for name in known if name in set(wanted)] if wanted else known
+
+
+@dataclass(frozen=True)
+class _Export:
+    """One export at work."""
+
+    run: Path
+    record: dict[str, Any]
+    options: ExportOptions
+    samples: list[str]
+    console: Console
+
+    @property
+    def threshold(self) -> float:
+        return self.options.min_confidence or 0.0
+
+    def vcf(self) -> None:
+        lengths, base_at, url = self._sequences()
+        order = list(lengths)
+
+        def lines(segments: pd.DataFrame, samples: list[str]) -> Iterator[str]:
+            yield from exports.vcf_header(lengths, samples, version=version("copyfold"), reference=url)
+            yield from exports.vcf_lines(segments, samples, order, self.threshold, base_at)
+
+        def unusual(segments: pd.DataFrame) -> np.ndarray:
+            return ~exports.is_normal(segments, self.threshold)
+
+        if self.options.is_file:
+            if len(self.samples) > WIDE_VCF:
+                self.console.warn(
+                    f"{len(self.samples)} samples make as many columns in every record; "
+                    "--out FOLDER writes one file per sample"
+                )
+            _write(self.options.out, lines(self._kept(unusual, order), self.samples))
+        else:
+            self._write_each(
+                ((name, lines(part[unusual(part)], [name])) for name, part in self._by_sample()), ".vcf.gz"
+            )
+
+    def seg(self) -> None:
+        def lines() -> Iterator[str]:
+            yield exports.SEG_HEADER
+            for part in self._segments():
+                yield from exports.seg_lines(part, self.threshold)
+
+        _write(self.options.out, lines())
+
+    def bed(self) -> None:
+        order = list(dict.fromkeys(self._store().contigs.chrom.tolist()))
+        exports.check_contig_names(order)
+
+        def lines(events: pd.DataFrame) -> Iterator[str]:
+            yield exports.BED_HEADER
+            yield from exports.bed_lines(events)
+
+        def events(segments: pd.DataFrame) -> np.ndarray:
+            return exports.is_event(segments, self.threshold)
+
+        if self.options.is_file:
+            kept = self._kept(events, order)
+            keys = (kept["sample_id"].cat.codes, kept["x1"], kept["x0"], kept["chrom"].cat.codes)
+            _write(self.options.out, lines(kept.iloc[np.lexsort(keys)]))
+        else:
+            self._write_each(((name, lines(part[events(part)])) for name, part in self._by_sample()), ".bed.gz")
+
+    def bedgraph(self) -> None:
+        store = self._store(unchanged=True)
+        exports.check_contig_names(dict.fromkeys(store.contigs.chrom.tolist()))
+        bedgraphs = self._bedgraphs(store)
+        if self.options.is_file:
+            _write(self.options.out, (line for _, lines in bedgraphs for line in lines))
+        else:
+            self._write_each(bedgraphs, ".bedgraph.gz")
+
+    def _bedgraphs(self, store: Store) -> Iterator[tuple[str, Iterator[str]]]:
+        """Each sample with its lines: copy ratios as the run's segmenter takes them."""
+        reconstructions = read_npy(self.run / "reconstructions.npy")
+        if reconstructions.shape != store.counts.shape:
+            raise RunError(
+                f"{self.run}: reconstructions.npy has shape {reconstructions.shape}, the store {store.counts.shape}; "
+                f"`copyfold cnv infer {self.run}` makes it again"
+            )
+        find_modules_in(Path(self.record.get("config_folder", self.run)))
+        config = _without_inputs(self.record["config"], self.run)
+        segmenter = REGISTRIES["hmm"].resolve(config.hmm)(config)
+        row_of = {name: row for row, name in enumerate(store.sample_ids.tolist())}
+        with self.console.progress("exporting, sample", len(self.samples)) as progress:
+            for first in range(0, len(self.samples), _BATCH_SAMPLES):
+                batch = self.samples[first : first + _BATCH_SAMPLES]
+                rows = np.array([row_of[name] for name in batch])
+                found = segmenter.copy_ratios(np.asarray(store.counts[rows]), np.asarray(reconstructions[rows]))
+                for name, ratio, masked in zip(batch, found.ratio, found.masked, strict=True):
+                    yield name, exports.bedgraph_lines(ratio, masked, store.contigs)
+                progress(first + len(batch))
+
+    def multiqc(self) -> None:
+        from copyfold.cnv.pipeline import read_calls  # brings torch, which no other format needs
+
+        table = read_calls(self.run / "gene_calls.tsv")
+        if self.record["config"].get("plasmid_store_path"):
+            plasmids = read_calls(self.run / "plasmid_gene_calls.tsv")
+            table = table.merge(plasmids, on="sample_id", how="left", suffixes=("", "_plasmid"))
+        table = table[table["sample_id"].isin(self.samples)]
+        if self.options.out.name.lower().endswith(".json"):
+            write_json(self.options.out, exports.multiqc_json(table))
+        else:
+            _write(self.options.out, exports.multiqc_tsv(table))
+
+    def _sequences(self) -> tuple[dict[str, int], Callable[[str, int], str], str | None]:
+        """Length of each contig, the base at a 1-based position, and where the bases are from."""
+        contigs = self._store().contigs
+        lengths = _lengths(contigs)
+        exports.check_contig_names(lengths)
+        if self.options.reference is None:
+            return lengths, lambda chrom, position: "N", None
+        reference = read_reference(self.options.reference)
+        name_in: dict[str, str] = {}
+        for name, length in lengths.items():
+            found = reference.find_contig(name)
+            if found is None or found.length < length:
+                state = "is not in it" if found is None else f"has {found.length} bp there, {length} in the store"
+                raise InputError(f"--reference {reference.path}: contig {name} {state}; give the run's reference")
+            name_in[name], lengths[name] = found.name, found.length
+        fasta = pysam.FastaFile(str(reference.fasta))
+
+        def base_at(chrom: str, position: int) -> str:
+            base: str = fasta.fetch(name_in[chrom], position - 1, position)
+            return base if base in ("A", "C", "G", "T") else "N"
+
+        return lengths, base_at, reference.fasta.resolve().as_uri()
+
+    def _store(self, *, unchanged: bool = False) -> Store:
+        """The run's store; `unchanged` compares its digest too."""
+        path = Path(self.record["config"]["store_path"])
+        moved = f"`copyfold cnv evaluate {self.run} --set store_path=PLACE` tells the run where it is"
+        if not path.is_dir():
+            raise InputError(f"{path}: no such store; {moved}")
+        store = open_store(path, check_values=False)
+        digest = self.record.get("inputs", {}).get("store_path")
+        if not set(self.samples) <= set(store.sample_ids.tolist()) or (unchanged and file_digest(path) != digest):
+            raise InputError(f"{path}: its content is no longer what the run read; {moved}")
+        return store
+
+    def _segments(self) -> Iterator[pd.DataFrame]:
+        """Segments of the chosen samples, a batch of rows at a time.
+
+        Raises
+        ------
+        RunError
+            The table is missing or lacks a sample.
+        InputError
+            It cannot be read.
+        """
+        path = self.run / "segments.parquet"
+        again = f"`copyfold cnv segment {self.run}` makes it again"
+        missing = set(self.samples)
+        chosen = frozenset(self.samples)
+        try:
+            with pq.ParquetFile(path) as table:
+                lacking = set(_COLUMNS) - set(table.schema_arrow.names)
+                if lacking:
+                    raise InputError(f"{path}: has no column {min(lacking)}; {again}")
+                for batch in table.iter_batches(batch_size=_BATCH_ROWS, columns=_COLUMNS):
+                    part = batch.to_pandas()
+                    part = part[part["sample_id"].isin(chosen)]
+                    missing.difference_update(part["sample_id"].unique())
+                    yield part
+        except FileNotFoundError:
+            raise RunError(f"{path}: missing; {again}") from None
+        except pa.ArrowException as error:
+            raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); {again}") from None
+        if missing:
+            raise RunError(f"{path}: has no segments of sample {min(missing)}; {again}")
+
+    def _kept(self, keep: Callable[[pd.DataFrame], np.ndarray], order: list[str]) -> pd.DataFrame:
+        """The chosen samples' segments for which `keep` is true; names as categories in the order of run and store."""
+        parts = []
+        for part in self._segments():
+            kept = part[keep(part)].drop(columns=["n_bins", "n_masked"])
+            parts.append(
+                kept.assign(
+                    sample_id=pd.Categorical(kept["sample_id"], categories=self.samples),
+                    chrom=pd.Categorical(kept["chrom"], categories=order),
+                )
+            )
+        return pd.concat(parts, ignore_index=True)
+
+    def _by_sample(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Each sample with its segments, which stand together in the table."""
+        waiting: list[pd.DataFrame] = []
+        done = 0
+        with self.console.progress("exporting, sample", len(self.samples)) as progress:
+            for part in self._segments():
+                for name, mine in part.groupby("sample_id", sort=False):
+                    if waiting and waiting[0]["sample_id"].iloc[0] != name:
+                        yield waiting[0]["sample_id"].iloc[0], pd.concat(waiting)
+                        waiting, done = [], done + 1
+                        progress(done)
+                    waiting.append(mine)
+            if waiting:
+                yield waiting[0]["sample_id"].iloc[0], pd.concat(waiting)
+                progress(done + 1)
+
+    def _write_each(self, files: Iterable[tuple[str, Iterable[str]]], ending: str) -> None:
+        """A new folder with one file for each sample."""
+        with atomic_folder(self.options.out) as partial:
+            for sample, lines in files:
+                _write_lines(partial / f"{exports.file_name(sample)}{ending}", lines, compress=True)
+
+
+def _lengths(contigs: Contigs) -> dict[str, int]:
+    """Where the last bin of each contig ends, bp."""
+    lengths: dict[str, int] = {}
+    for chrom, end in zip(contigs.chrom.tolist(), contigs.end.tolist(), strict=True):
+        lengths[chrom] = max(end, lengths.get(chrom, 0))
+    return lengths
+
+
+def _without_inputs(values: dict[str, Any], run: Path) -> CnvConfig:
+    """The run's configuration without inputs that an export does not read, which may have gone."""
+    needless = {key: None for key in values if key.endswith("_path") and key != "store_path"}
+    paths = {key: Path(values[key]) for key in ("store_path", "out_dir")}
+    return build_config(CnvConfig, values | needless | paths, str(Path(run) / "run.json"))
+
+
+def _write(target: Path, lines: Iterable[str]) -> None:
+    """Write a text file atomically, in blocked gzip where the name ends in .gz."""
+    with atomic_path(target) as partial:
+        _write_lines(partial, lines, compress=target.name.lower().endswith(".gz"))
+
+
+def _write_lines(path: Path, lines: Iterable[str], *, compress: bool) -> None:
+    if not compress:
+        with path.open("w", encoding="utf-8", newline="\n") as text:
+            text.writelines(f"{line}\n" for line in lines)
+        return
+    with pysam.BGZFile(str(path), "wb") as packed:
+        for line in lines:
+            packed.write(f"{line}\n".encode())
