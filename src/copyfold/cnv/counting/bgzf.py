@@ -23,10 +23,10 @@ END_MARKER = bytes.fromhex("1f8b08040000000000ff0600424302001b000300000000000000
 MAX_BLOCK = 1 << 16
 """Bytes of a block, before and after inflation; the format allows no more."""
 
-_READ_BYTES = 1 << 18
-_BLOCKS = 64
+_READ_BYTES = 1 << 17
+_BLOCKS = 32
 _THREADS = 2
-_AHEAD = 8
+_AHEAD = 24
 _FIXED = struct.Struct("<4sIBBH")
 _TAIL = struct.Struct("<II")
 

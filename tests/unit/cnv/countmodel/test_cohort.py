@@ -1,0 +1,185 @@
+"""The whole model on a small cohort with planted events."""
+
+import numpy as np
+import pytest
+
+from copyfold.cnv.countmodel import BIN_CLASSES, CountModelSettings, Gene, call_genes, fit_count_model, infer_isolates
+from copyfold.cnv.countmodel.gene_calls import LOW_DEPTH, UNMAPPED
+from copyfold.errors import InputError
+
+ABSENT, ONE, MIXED, MORE = range(4)
+SETTINGS = CountModelSettings()
+GENES = (
+    Gene((105, 106), (600.0, 300.0)),
+    Gene((205,), (1.0,)),
+    Gene((310,), (1.0,)),
+    Gene((400,), (1.0,)),
+    Gene((445,), (1.0,)),
+    Gene((472,), (1.0,)),
+)
+LINEAGE = slice(10, 28)
+
+
+@pytest.fixture(scope="module")
+def genes(cohort, fitted, inferred):
+    return call_genes(cohort.counts, inferred, fitted, GENES)
+
+
+def mapped(cohort):
+    return cohort.mappability > 0
+
+
+class TestBins:
+    def test_planted_events_are_found(self, inferred):
+        called = inferred.bin_class
+        assert (called[3, 101:119] == MORE).all()
+        assert (called[LINEAGE, 201:214] == MORE).mean() > 0.99
+        assert (called[5, 301:319] == ABSENT).all()
+        assert (called[8, 441:451] == MORE).all()
+        assert np.isin(called[7, 382:418], (MIXED, MORE)).all()
+        assert (called[7, 382:418] == MIXED).mean() > 0.9
+        assert (called[40:55, 31:44] == ABSENT).all()
+        np.testing.assert_allclose(inferred.copies[8, 441:451], 6, atol=0.6)
+
+    def test_nothing_else_is_called(self, cohort, inferred):
+        plain = (cohort.copies == 1) & mapped(cohort)
+        assert (inferred.bin_class[plain] == ONE).mean() > 0.998
+
+    def test_expected_depth_is_that_of_one_copy(self, cohort, inferred):
+        events = (cohort.copies >= 2) & mapped(cohort)
+        ratio = cohort.counts[events].sum() / (inferred.expected * cohort.copies)[events].sum()
+        assert ratio == pytest.approx(1, abs=0.03)
+        assert inferred.expected.dtype == np.float32
+
+    def test_posteriors_are_probabilities(self, inferred):
+        assert inferred.classes.shape[2] == len(BIN_CLASSES)
+        np.testing.assert_allclose(inferred.classes.sum(axis=2), 1, atol=3e-3)
+        assert ((inferred.certainty >= 0) & (inferred.certainty <= 1)).all()
+
+    def test_copies_in_unmapped_bins_follow_neighbours(self, inferred):
+        # In the middle of six bins without reads and without expectation nothing tells for or against an event.
+        assert (inferred.copies[:, 472] > 0.5).all()
+        assert (inferred.bin_class[:, 472] == ONE).all()
+
+
+class TestSymmetries:
+    def test_threads_change_nothing(self, cohort, fitted, inferred):
+        again = fit_count_model(
+            cohort.counts, cohort.covariates, cohort.mappability, cohort.width, SETTINGS, n_threads=1
+        )
+        for one, other in zip(fitted.effects, again.effects, strict=True):
+            np.testing.assert_array_equal(one, other)
+        calls = infer_isolates(
+            cohort.counts, again, trained=np.ones(60, bool), watched_bins=inferred.watched_bins, n_threads=1
+        )
+        for one, other in zip(inferred, calls, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+    def test_permuting_isolates_permutes_calls(self, cohort, inferred):
+        order = np.random.default_rng(0).permutation(60)
+        counts = cohort.counts[order]
+        model = fit_count_model(counts, cohort.covariates, cohort.mappability, cohort.width, SETTINGS)
+        calls = infer_isolates(counts, model, trained=np.ones(60, bool))
+        assert (calls.bin_class == inferred.bin_class[order]).mean() > 0.9999
+        np.testing.assert_allclose(calls.depth, inferred.depth[order], rtol=1e-3)
+
+    def test_depth_hardly_matters(self, cohort, fitted, inferred):
+        calls = infer_isolates(3 * cohort.counts[:12], fitted)
+        np.testing.assert_allclose(calls.depth, 3 * inferred.depth[:12], rtol=0.02)
+        difference = np.abs(calls.copies - inferred.copies[:12])[:, mapped(cohort)]
+        assert np.quantile(difference, 0.99) < 0.1
+        events = np.abs(cohort.copies[:12] - 1) > 0.1
+        assert (calls.bin_class == inferred.bin_class[:12])[events].mean() > 0.97
+
+    def test_isolates_outside_the_fit(self, cohort, inferred):
+        model = fit_count_model(
+            cohort.counts[9:], cohort.covariates, cohort.mappability, cohort.width, SETTINGS, n_threads=2
+        )
+        calls = infer_isolates(cohort.counts[:9], model)
+        assert (calls.bin_class == inferred.bin_class[:9])[:, mapped(cohort)].mean() > 0.995
+        assert (calls.bin_class[3, 101:119] == MORE).all()
+
+
+class TestWithoutReference:
+    def test_baseline_and_factors_take_its_place(self, cohort):
+        model = fit_count_model(cohort.counts, None, None, cohort.width, SETTINGS)
+        calls = infer_isolates(cohort.counts, model, trained=np.ones(60, bool))
+        assert (calls.bin_class[3, 101:119] == MORE).all()
+        assert (calls.bin_class[LINEAGE, 201:214] == MORE).mean() > 0.98
+        assert (calls.bin_class[5, 301:319] == ABSENT).all()
+        assert (calls.bin_class[8, 441:451] == MORE).all()
+        plain = (cohort.copies == 1) & mapped(cohort)
+        assert (calls.bin_class[plain] == ONE).mean() > 0.995
+
+
+class TestGenes:
+    def test_copy_numbers(self, genes):
+        assert genes.cn[3, 0] == 2
+        assert (genes.cn[LINEAGE, 1] == 2).all()
+        assert genes.cn[5, 2] == 0
+        assert genes.cn[7, 3] == 1
+        assert genes.mixed[7, 3]
+        assert genes.mixed.sum() == 1
+        assert genes.cn[8, 4] == 6
+        assert (np.delete(genes.cn[:, 0], 3) == 1).all()
+        assert genes.copies[7, 3] == pytest.approx(1.5, abs=0.16)
+
+    def test_unmapped_gene_has_a_reason(self, genes):
+        assert (genes.cn[:, 5] == -1).all()
+        assert (genes.reason[:, 5] == UNMAPPED).all()
+        assert (genes.reason[:, :5] == "").all()
+        assert np.isnan(genes.copies[:, 5]).all()
+        assert (genes.quality[:, 5] == 0).all()
+
+    def test_intervals_cover(self, cohort, genes):
+        true = cohort.copies[:, [105, 205, 310, 400, 445]]
+        inside = (genes.lower[:, :5] <= true) & (true <= genes.upper[:, :5])
+        assert inside.mean() > 0.88
+        width = (genes.upper - genes.lower)[:, :5]
+        assert (width > 0).all()
+        assert np.median(width[true == 1]) < 0.3
+
+    def test_quality_is_phred(self, genes):
+        assert ((genes.quality >= 0) & (genes.quality <= 99)).all()
+        assert genes.quality[3, 0] > 20
+        assert np.median(genes.quality[:, 0]) > 20
+
+    def test_shallow_isolate_is_not_called(self, cohort, fitted):
+        shallow = np.random.default_rng(1).binomial(cohort.counts[:2], 0.005)
+        calls = infer_isolates(shallow, fitted, watched_bins=(105, 106))
+        found = call_genes(shallow, calls, fitted, GENES[:1])
+        assert (found.cn == -1).all()
+        assert (found.reason == LOW_DEPTH).all()
+
+    def test_bins_must_be_watched(self, cohort, fitted, inferred):
+        with pytest.raises(InputError, match="watched"):
+            call_genes(cohort.counts, inferred, fitted, [Gene((50,), (1.0,))])
+        with pytest.raises(InputError, match="weight"):
+            call_genes(cohort.counts, inferred, fitted, [Gene((105,), (0.0,))])
+
+
+class TestInput:
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"counts": np.zeros(5)}, "dimensions"),
+            ({"counts": np.full((4, 5), -1)}, "negative"),
+            ({"width": np.zeros(5)}, "width"),
+            ({"mappability": np.ones(4)}, "mappability"),
+            ({"covariates": np.ones((4, 2))}, "covariates"),
+            ({}, "no isolate"),
+        ],
+    )
+    def test_bad_input_is_refused(self, change, message):
+        given = {"counts": np.ones((4, 5)), "covariates": None, "mappability": None, "width": np.ones(5)} | change
+        with pytest.raises(InputError, match=message):
+            fit_count_model(*given.values(), SETTINGS)
+
+    def test_bins_must_match(self, cohort, fitted):
+        with pytest.raises(InputError, match="bins"):
+            infer_isolates(cohort.counts[:, :-1], fitted)
+
+    def test_progress_is_told(self, cohort, fitted):
+        lines = []
+        infer_isolates(cohort.counts[:2], fitted, progress=lines.append)
+        assert lines == ["calling isolates 1 to 2 of 2"]
