@@ -22,23 +22,21 @@ class Step:
     optimizer : torch.optim.Optimizer
         On CUDA it must be ``capturable``.
     data : Tensor, (n_rows, n_features)
-    noise : torch.Generator
-        On the data's device; seeded anew by the caller for every epoch.
     gradient_clip : float
         Largest norm of the gradient.
     """
 
-    def __init__(
-        self, module: VAE, optimizer: torch.optim.Optimizer, data: Tensor, noise: torch.Generator, gradient_clip: float
-    ) -> None:
-        self._module, self._optimizer, self._data, self._noise = module, optimizer, data, noise
+    def __init__(self, module: VAE, optimizer: torch.optim.Optimizer, data: Tensor, gradient_clip: float) -> None:
+        self._module, self._optimizer, self._data = module, optimizer, data
+        self._noise = torch.Generator(data.device)
         self._gradient_clip = gradient_clip
         self._weights: dict[str, Tensor] = {}
         self._sums: dict[str, Tensor] = {}
         self._largest_norm = torch.zeros((), device=data.device)
 
-    def begin_epoch(self, weights: Mapping[str, float]) -> None:
-        """Set the weights of the loss terms and empty the sums."""
+    def begin_epoch(self, weights: Mapping[str, float], noise_seed: int) -> None:
+        """Set the weights of the loss terms, seed the latent's noise and empty the sums."""
+        self._noise.manual_seed(noise_seed)
         for name, weight in weights.items():
             self._weights.setdefault(name, torch.zeros((), device=self._data.device)).fill_(weight)
         for total in (*self._sums.values(), self._largest_norm):
@@ -69,19 +67,29 @@ class GraphedStep(Step):
     """A step whose kernels are recorded once per batch size and replayed: hundreds of launches become one.
 
     Small networks are bound by the launches. The first call of a batch size warms up on a side stream and records;
-    both leave weights, optimiser and sums as they were.
+    both leave weights, optimiser and sums as they were. A module that cannot be recorded, for it looks at values on the
+    host, is stepped by plain calls.
     """
 
-    def __init__(
-        self, module: VAE, optimizer: torch.optim.Optimizer, data: Tensor, noise: torch.Generator, gradient_clip: float
-    ) -> None:
-        super().__init__(module, optimizer, data, noise, gradient_clip)
+    def __init__(self, module: VAE, optimizer: torch.optim.Optimizer, data: Tensor, gradient_clip: float) -> None:
+        super().__init__(module, optimizer, data, gradient_clip)
         self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, Tensor]] = {}
+        self._recordable = True
 
     def __call__(self, rows: Tensor) -> None:
-        if len(rows) not in self._graphs:
-            with self._unchanged():
-                self._graphs[len(rows)] = self._record(super().__call__, rows)
+        if self._recordable and len(rows) not in self._graphs:
+            state = self._noise.get_state()
+            try:
+                with self._unchanged():
+                    self._graphs[len(rows)] = self._record(super().__call__, rows)
+            except RuntimeError:
+                self._recordable = False
+                self._graphs.clear()
+                self._noise = torch.Generator(self._data.device)  # the other one waits for a recording to end
+            self._noise.set_state(state)
+        if not self._recordable:
+            super().__call__(rows)
+            return
         graph, held_rows = self._graphs[len(rows)]
         held_rows.copy_(rows)
         graph.replay()
@@ -104,23 +112,23 @@ class GraphedStep(Step):
     @contextmanager
     def _unchanged(self) -> Iterator[None]:
         """Undo what the steps of the warm-up do, in place, for the graph holds the tensors' addresses."""
-        noise = self._noise.get_state()
         tensors = [parameter.detach() for parameter in self._module.parameters()]
         tensors += [*self._sums.values(), self._largest_norm]
         kept = [tensor.clone() for tensor in tensors]
         moments = {id(t): t.clone() for t in self._optimizer_tensors()}
-        yield
-        for tensor, before in zip(tensors, kept, strict=True):
-            tensor.copy_(before)
-        for tensor in self._optimizer_tensors():
-            if id(tensor) in moments:
-                tensor.copy_(moments[id(tensor)])
-            else:  # made by the first step: AdamW's moments and count begin at 0
-                tensor.zero_()
-        for total in self._sums.values():
-            if all(total is not tensor for tensor in tensors):
-                total.zero_()
-        self._noise.set_state(noise)
+        try:
+            yield
+        finally:
+            for tensor, before in zip(tensors, kept, strict=True):
+                tensor.copy_(before)
+            for tensor in self._optimizer_tensors():
+                if id(tensor) in moments:
+                    tensor.copy_(moments[id(tensor)])
+                else:  # made by the first step: AdamW's moments and count begin at 0
+                    tensor.zero_()
+            for total in self._sums.values():
+                if all(total is not tensor for tensor in tensors):
+                    total.zero_()
 
     def _optimizer_tensors(self) -> Iterator[Tensor]:
         for state in self._optimizer.state.values():

@@ -182,16 +182,12 @@ class Trainer:
         validation = torch.as_tensor(validation_rows, device=data.device)
         # An epoch counts only once every weight is final: before that the loss measures a different model.
         first_judged = max((schedule.settled_epoch for schedule in self.weights.values()), default=0)
-        noise = torch.Generator(data.device)
-        step = (GraphedStep if self._graphed else Step)(
-            self.module, self.optimizer, data, noise, settings.gradient_clip
-        )
+        step = (GraphedStep if self._graphed else Step)(self.module, self.optimizer, data, settings.gradient_clip)
         saver = _Saver(self)
 
         while state.epoch < settings.epochs and not self._out_of_patience(state, first_judged):
             started = time.perf_counter()
             weights = {name: schedule(state.epoch) for name, schedule in self.weights.items()}
-            noise.manual_seed(derive_seed(settings.seed, "noise", state.epoch))
             train_terms, gradient_norm = self._train_epoch(step, training, weights, state.epoch)
             validation_terms = self._evaluate(data, validation)
 
@@ -227,7 +223,7 @@ class Trainer:
         shuffle = torch.Generator().manual_seed(derive_seed(settings.seed, "shuffle", epoch))
         order = rows[torch.randperm(len(rows), generator=shuffle).to(rows.device)]
         self.module.train(True)
-        step.begin_epoch(weights)
+        step.begin_epoch(weights, derive_seed(settings.seed, "noise", epoch))
         for batch in torch.split(order, settings.batch_size):
             step(batch)
         sums, largest_norm = step.totals()
