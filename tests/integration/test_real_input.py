@@ -9,9 +9,10 @@ import pytest
 from copyfold.app.cnv_run import train_run
 from copyfold.app.simulate import simulate_cohort
 from copyfold.app.stores import build_store
+from copyfold.cnv.call_tables import read_calls
 from copyfold.cnv.callers import spread_segments
 from copyfold.cnv.counting import fit_ori_ter
-from copyfold.cnv.pipeline import read_calls, read_segments
+from copyfold.cnv.pipeline import read_segments
 from copyfold.cnv.simulation.table import read_depth_table
 from copyfold.cnv.store import open_store
 from copyfold.core.console import Console

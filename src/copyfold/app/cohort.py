@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -20,6 +19,7 @@ from tempfile import TemporaryDirectory
 
 from copyfold.app.cohort_folder import CohortFolder, Plan, plan_cohort
 from copyfold.core.console import Console, Progress
+from copyfold.core.rundir import folder_lock
 from copyfold.errors import ConfigError, RunError
 
 PROFILES = ("local", "slurm")
@@ -132,25 +132,12 @@ def _arguments(folder: Path, profile: Path) -> list[str]:
 @contextmanager
 def _own(out: Path) -> Iterator[int]:
     """Take the folder's lock. Snakemake inherits it, so that it holds for as long as either of the two is alive."""
+    new = not out.exists()
     try:
-        new = not out.exists()
-        out.mkdir(parents=True, exist_ok=True)
-        handle = os.open(out / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise RunError(f"{out}: cannot be used ({error.strerror or error}); choose another --out") from None
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(f"{out}: another `copyfold cnv cohort` is working in it; wait for it or stop it") from None
-        except OSError as error:
-            raise RunError(
-                f"{out}: its file system cannot lock files ({error.strerror or error}); use one that can"
-            ) from None
-        yield handle
+        with folder_lock(out, "`copyfold cnv cohort`") as handle:
+            yield handle
     finally:
-        os.close(handle)
-        if new and sorted(item.name for item in out.iterdir()) == [".lock"]:  # refused: leave nothing behind
+        if new and out.exists() and [item.name for item in out.iterdir()] == [".lock"]:  # refused: leave nothing behind
             shutil.rmtree(out)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from copyfold.app.cohort_folder import CohortFolder
+from copyfold.cnv.call_tables import CALL_KINDS, called_genes, count_kinds, read_calls
 from copyfold.cnv.counting.sample_file import read_quality
 from copyfold.cnv.sample_sheet import SheetSample
 from copyfold.core.console import Console
@@ -16,7 +17,6 @@ from copyfold.core.files import read_json, write_text
 from copyfold.errors import InputError
 
 STATES = ("counted", "flagged", "refused", "pending")
-KINDS = ("amplified", "normal", "absent", "uncallable")
 _MEASURES = ("reads", "mapped_share", "median_depth", "ori_ter")
 _REASONS_SHOWN = 20
 _LINEAGES_SHOWN = 30
@@ -68,26 +68,16 @@ def _calls(folder: CohortFolder) -> tuple[pd.DataFrame | None, list[str]]:
     """Calls of both tables by sample, None while there are none, and the names of the genes' columns."""
     if not (folder.run / "gene_calls.tsv").exists() or not folder.step("train").exists():
         return None, []
-    chromosomal = _read(folder.run / "gene_calls.tsv").drop(columns="median_depth", errors="ignore")
-    genes = _genes(chromosomal, "crr_")
+    chromosomal = (
+        read_calls(folder.run / "gene_calls.tsv").set_index("sample_id").drop(columns="median_depth", errors="ignore")
+    )
+    genes = called_genes(chromosomal)
     if not (folder.run / "plasmid_gene_calls.tsv").exists():
         return chromosomal, genes
-    plasmid = _read(folder.run / "plasmid_gene_calls.tsv")
+    plasmid = read_calls(folder.run / "plasmid_gene_calls.tsv").set_index("sample_id")
     twice = {name: f"plasmid_{name}" for name in plasmid.columns if name in chromosomal.columns}
-    names = [twice.get(name, name) for name in _genes(plasmid, "pcn_")]
+    names = [twice.get(name, name) for name in called_genes(plasmid)]
     return chromosomal.join(plasmid.rename(columns=twice), how="outer"), [*genes, *names]
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:  # as pipeline.read_calls does, without the seconds that importing torch takes
-        table = pd.read_csv(path, sep="\t", dtype={"sample_id": str}, keep_default_na=False, na_values=[""])
-        return table.set_index("sample_id")
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); run `cnv call` again") from None
-
-
-def _genes(table: pd.DataFrame, prefix: str) -> list[str]:
-    return [name for name in table.columns if f"{prefix}{name}" in table.columns]
 
 
 def _summary(folder: CohortFolder, table: pd.DataFrame, genes: list[str]) -> list[str]:
@@ -116,17 +106,13 @@ def _summary(folder: CohortFolder, table: pd.DataFrame, genes: list[str]) -> lis
     return lines
 
 
-def _kinds(calls: pd.Series) -> dict[str, int]:
-    given = calls.dropna()
-    masks = (given >= 2, given == 1, given == 0, given == -1)
-    return {kind: int(mask.sum()) for kind, mask in zip(KINDS, masks, strict=True)}
-
-
 def _call_table(table: pd.DataFrame, genes: list[str]) -> list[str]:
     width = max(4, *map(len, genes))
-    lines = [f"  {'gene':<{width}}" + "".join(f"{kind:>12}" for kind in KINDS)]
+    lines = [f"  {'gene':<{width}}" + "".join(f"{kind:>12}" for kind in CALL_KINDS)]
     for gene in genes:
-        lines.append(f"  {gene:<{width}}" + "".join(f"{number:>12}" for number in _kinds(table[gene]).values()))
+        lines.append(
+            f"  {gene:<{width}}" + "".join(f"{number:>12}" for number in count_kinds(table[gene].dropna()).values())
+        )
     return lines
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -147,16 +147,17 @@ def count_sample(
     rules = {"chromosome_mapq": options.chromosome_mapq, "plasmid_mapq": options.plasmid_mapq}
     shared = {"reference": file_digest(reference.path / "reference.json"), **rules, "copyfold": version("copyfold")}
     write_counts(counts_path, sample_id, sample, shared, quality.flags)
+    replicons, genes = _replicon_records(sample, quality.median_depth), _gene_records(sample)
     said = {
         "input": form,
         "input_files": [path.name for path in reads],
-        "replicons": _replicon_records(sample, quality.median_depth),
-        "genes": _gene_records(sample),
+        "replicons": replicons,
+        "genes": genes,
         "records": _records(sample),
         **shared,
     }
     write_quality(quality_path, sample_id, quality, said)  # last: with it the sample is done
-    _tell(sample_id, sample, quality, time.perf_counter() - began, console)
+    _tell(sample_id, quality, [*replicons.items(), *genes.items()], time.perf_counter() - began, console)
     return counts_path
 
 
@@ -272,20 +273,25 @@ def _records(sample: SampleCounts) -> dict[str, int]:
     return {name: int(getattr(totals, name).sum()) for name in ("records", *names, *low)}
 
 
-def _tell(sample_id: str, sample: SampleCounts, quality: SampleQuality, seconds: float, console: Console) -> None:
+def _tell(
+    sample_id: str,
+    quality: SampleQuality,
+    found: Sequence[tuple[str, Mapping[str, Any]]],
+    seconds: float,
+    console: Console,
+) -> None:
+    """Say what a sample shows; `found` holds depth and copies of its plasmids and genes."""
     console.say(
         f"{sample_id}: {quality.n_reads:,} reads, {quality.mapped_share:.1%} mapped, "
         f"{quality.covered_share:.1%} of the chromosome covered, median depth {quality.median_depth:.1f}, "
         f"ori/ter {quality.ori_ter.ratio:.2f}, in {format_seconds(seconds)}"
     )
-    replicons = _replicon_records(sample, quality.median_depth)
-    rows = [(name, record["depth"], record["copies"]) for name, record in replicons.items()]
-    rows += [(name, record["depth"], record["copies"]) for name, record in _gene_records(sample).items()]
-    width = max((len(name) for name, _, _ in rows), default=0)
-    if rows:
+    width = max((len(name) for name, _ in found), default=0)
+    if found:
         console.say(f"{'plasmid, gene':<{width}}  depth    copies per chromosome, told from this sample alone")
-    for name, depth, copies in rows:
-        console.say(f"{name:<{width}}  {depth:<7}  {'-' if copies is None else copies}")
+    for name, record in found:
+        copies = "-" if record["copies"] is None else record["copies"]
+        console.say(f"{name:<{width}}  {record['depth']:<7}  {copies}")
     for hint in quality.hints:
         console.say(f"note: {hint}")
     for flag in quality.flags:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from copyfold.app.cnv_run import train_run
 from copyfold.app.simulate import simulate_cohort
-from copyfold.cnv.pipeline import read_calls
+from copyfold.cnv.call_tables import read_calls
 from copyfold.core.console import Console
 from copyfold.core.files import read_json
 from copyfold.errors import RunError

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pysam
 
 from copyfold.cnv import exports
+from copyfold.cnv.call_tables import read_calls
 from copyfold.cnv.config import CnvConfig
 from copyfold.cnv.plugins import REGISTRIES
 from copyfold.cnv.reference import read_reference
@@ -249,8 +250,6 @@ class _Export:
                 progress(first + len(batch))
 
     def multiqc(self) -> None:
-        from copyfold.cnv.pipeline import read_calls  # brings torch, which no other format needs
-
         table = read_calls(self.run / "gene_calls.tsv")
         if self.record["config"].get("plasmid_store_path"):
             plasmids = read_calls(self.run / "plasmid_gene_calls.tsv")

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from copyfold.cnv.call_tables import called_genes, count_kinds, read_calls, write_calls
 from copyfold.cnv.callers import GeneCaller, plasmid_targets, spread_segments
 from copyfold.cnv.config import CnvConfig
 from copyfold.cnv.coordinates import DEFAULT_CHROMOSOMAL_PANEL, Gene, find_gene_bins, flank_bins, read_gene_table
@@ -284,12 +285,12 @@ def call(job: Job) -> dict[str, Any]:
     """Call every gene; writes gene_calls.tsv and, with a plasmid store, plasmid_gene_calls.tsv."""
     caller: GeneCaller = job.module("cnv")(job.config)
     chromosomal = _chromosomal_calls(job, caller)
-    _write_table(job.run.file("gene_calls.tsv"), chromosomal)
+    write_calls(job.run.file("gene_calls.tsv"), chromosomal)
     plasmids = None if job.inputs.plasmid_store is None else _plasmid_calls(job, caller)
     if plasmids is None:
         job.run.file("plasmid_gene_calls.tsv").unlink(missing_ok=True)
     else:
-        _write_table(job.run.file("plasmid_gene_calls.tsv"), plasmids)
+        write_calls(job.run.file("plasmid_gene_calls.tsv"), plasmids)
     counted = _count_calls(chromosomal) | (_count_calls(plasmids) if plasmids is not None else {})
     for gene, calls in counted.items():
         job.console.say(f"{gene}: " + ", ".join(f"{number} {label}" for label, number in calls.items()))
@@ -298,11 +299,7 @@ def call(job: Job) -> dict[str, Any]:
 
 def _count_calls(table: pd.DataFrame) -> dict[str, dict[str, int]]:
     """Samples with each kind of call, by gene."""
-    genes = [name for name in table.columns if {f"crr_{name}", f"pcn_{name}"} & set(table.columns)]
-    kinds = {"amplified": (2, np.inf), "normal": (1, 1), "absent": (0, 0), "uncallable": (-1, -1)}
-    return {
-        gene: {kind: int(table[gene].between(low, high).sum()) for kind, (low, high) in kinds.items()} for gene in genes
-    }
+    return {gene: count_kinds(table[gene]) for gene in called_genes(table)}
 
 
 def _chromosomal_calls(job: Job, caller: GeneCaller) -> pd.DataFrame:
@@ -349,20 +346,6 @@ def _plasmid_calls(job: Job, caller: GeneCaller) -> pd.DataFrame:
         calls = caller.call_plasmid(depth[:, member.columns[0]], job.inputs.medians, member.absent_threshold)
         table[f"pcn_{member.name}"] = calls.ratio
     return pd.DataFrame(table)
-
-
-def _write_table(path: Path, table: pd.DataFrame) -> None:
-    write_text(path, table.to_csv(sep="\t", index=False, float_format="%.4f", lineterminator="\n"))
-
-
-def read_calls(path: Path) -> pd.DataFrame:
-    """A table of gene calls as `call` writes it."""
-    try:
-        return pd.read_csv(path, sep="\t", dtype={"sample_id": str}, keep_default_na=False, na_values=[""])
-    except FileNotFoundError:
-        raise RunError(f"{path}: missing; run `copyfold cnv call {Path(path).parent}`") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); run `cnv call` again") from None
 
 
 def evaluate(job: Job) -> dict[str, Any]:

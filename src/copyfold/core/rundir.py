@@ -88,6 +88,25 @@ def own_run(path: Path) -> Iterator[RunDirectory]:
         Another process holds the lock, or the folder cannot be written.
     """
     path = Path(path)
+    with folder_lock(path, "copyfold process"):
+        yield RunDirectory(path, read_run_record(path) if (path / "run.json").exists() else {})
+
+
+@contextmanager
+def folder_lock(path: Path, owner: str) -> Iterator[int]:
+    """Make a folder where there is none and take its lock; yields the handle, which a child may inherit.
+
+    Parameters
+    ----------
+    path : Path
+    owner : str
+        Who else may hold it, in words.
+
+    Raises
+    ------
+    RunError
+        Another process holds the lock, or the folder cannot be written.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
         handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -99,13 +118,12 @@ def own_run(path: Path) -> Iterator[RunDirectory]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise RunError(f"{path}: another copyfold process is working in it; wait for it or stop it") from error
+            raise RunError(f"{path}: another {owner} is working in it; wait for it or stop it") from error
         except OSError as error:
             raise RunError(
                 f"{path}: its file system cannot lock files ({error.strerror or error}); use an out_dir on one that can"
             ) from error
-        run_json = path / "run.json"
-        yield RunDirectory(path, read_run_record(path) if run_json.exists() else {})
+        yield handle
     finally:
         os.close(handle)
 

@@ -198,7 +198,7 @@ def count_cram(
     plan = _plan(contigs, **rules)
     with AlignmentFile(path, fasta) as opened:
         rows = match_references(opened.path, opened.references, plan.layout.names, plan.layout.lengths, other_contigs)
-        return count_alignments(opened.batches(rows), contigs, **rules)
+        return _count_batches(plan, opened.batches(rows))
 
 
 def local_copies(sample: SampleCounts, reach: int = 200_000) -> np.ndarray:
@@ -256,6 +256,10 @@ def count_alignments(
     plan = _plan(
         contigs, chromosome_mapq=chromosome_mapq, plasmid_mapq=plasmid_mapq, is_plasmid=is_plasmid, genes=genes
     )
+    return _count_batches(plan, batches)
+
+
+def _count_batches(plan: _Plan, batches: Iterable[Alignments]) -> SampleCounts:
     tallies = empty_tallies(plan.layout)
     for batch in batches:
         add_alignments(plan.layout, tallies, batch)
