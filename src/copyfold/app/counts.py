@@ -23,6 +23,7 @@ from copyfold.cnv.counting import (
     local_copies,
     sample_quality,
 )
+from copyfold.cnv.counting.bam import HAVE_WALK
 from copyfold.cnv.counting.sample_file import (
     COUNTS_ENDING,
     QUALITY_ENDING,
@@ -218,6 +219,8 @@ def _count(
         "is_plasmid": [contig.kind == "plasmid" for contig in reference.contigs],
         "genes": [gene.gene for gene in reference.genes],
     }
+    if form == "BAM" and not HAVE_WALK:
+        console.say("copyfold was installed without a C compiler: BAM is read through pysam, several times slower")
     if form != "FASTQ":
         if len(reads) > 1:
             raise ConfigError(f"{reads[1]}: a {form} comes alone; give two files for paired FASTQ only")

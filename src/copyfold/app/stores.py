@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from copyfold.cnv.coordinates import Gene, read_gene_table
-from copyfold.cnv.importers import READERS, Importer, ImportSettings, SampleCounts, Source
+from copyfold.cnv.importers import READERS, Importer, ImportSettings, Source, TableCounts
 from copyfold.cnv.importers.cnvrock import overlapped_bins
 from copyfold.cnv.store import Contigs, Store, check_ordered, open_store, read_manifest
 from copyfold.cnv.store_build import (
@@ -125,7 +125,7 @@ class _Collector:
         self._projection: Projection | None = None
         self._other_bins = 0
 
-    def read(self, source: Source) -> SampleCounts:
+    def read(self, source: Source) -> TableCounts:
         sample = self._importer.read(source, self._settings)
         if not sample.sample_id:
             raise InputError(f"{source.name}: gives no sample name; name the file SAMPLE.…")
@@ -142,7 +142,7 @@ class _Collector:
         self._owners[sample.sample_id] = source.name
         return sample
 
-    def add(self, sample: SampleCounts, intake: Intake) -> None:
+    def add(self, sample: TableCounts, intake: Intake) -> None:
         self._projection = self._projection or self._project(sample.contigs)
         intake.columns = self._projection.columns
         intake.add(sample.sample_id, self._projection.apply(sample.counts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -82,7 +83,15 @@ class GraphedStep(Step):
             try:
                 with self._unchanged():
                     self._graphs[len(rows)] = self._record(super().__call__, rows)
-            except RuntimeError:
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                reason = str(error).splitlines()[0]
+                warnings.warn(
+                    f"this module cannot be recorded as a CUDA graph ({reason}); training launches every kernel by "
+                    "itself, which is slower: do not look at tensors' values on the host in loss()",
+                    stacklevel=2,
+                )
                 self._recordable = False
                 self._graphs.clear()
                 self._noise = torch.Generator(self._data.device)  # the other one waits for a recording to end

@@ -5,7 +5,7 @@ Pure functions on arrays. See ``docs/methods/count-model.md`` for the model.
 
 from copyfold.cnv.countmodel.baseline import bin_covariates
 from copyfold.cnv.countmodel.fitting import CountModel, IsolateCalls, fit_count_model, infer_isolates
-from copyfold.cnv.countmodel.gene_calls import Gene, GeneCalls, call_genes
+from copyfold.cnv.countmodel.gene_calls import GeneCopies, call_genes
 from copyfold.cnv.countmodel.settings import CountModelSettings
 from copyfold.cnv.countmodel.states import BIN_CLASSES
 
@@ -13,8 +13,7 @@ __all__ = [
     "BIN_CLASSES",
     "CountModel",
     "CountModelSettings",
-    "Gene",
-    "GeneCalls",
+    "GeneCopies",
     "IsolateCalls",
     "bin_covariates",
     "call_genes",

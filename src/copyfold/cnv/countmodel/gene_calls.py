@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from copyfold.cnv.coordinates import GeneBins
 from copyfold.cnv.countmodel.factors import total_dispersion
 from copyfold.cnv.countmodel.fitting import CountModel, IsolateCalls
 from copyfold.cnv.countmodel.states import (
@@ -41,14 +42,7 @@ CALIBRATION_SD = 0.01
 """Relative error of any depth ratio, however long its event."""
 
 
-class Gene(NamedTuple):
-    """Where a gene lies: bins and the bases of the gene in each (any positive unit)."""
-
-    bins: tuple[int, ...]
-    weights: tuple[float, ...]
-
-
-class GeneCalls(NamedTuple):
+class GeneCopies(NamedTuple):
     """Copies of G genes in n isolates.
 
     Attributes
@@ -78,7 +72,7 @@ class GeneCalls(NamedTuple):
     reason: np.ndarray
 
 
-def call_genes(counts: np.ndarray, calls: IsolateCalls, model: CountModel, genes: Sequence[Gene]) -> GeneCalls:
+def call_genes(counts: np.ndarray, calls: IsolateCalls, model: CountModel, genes: Sequence[GeneBins]) -> GeneCopies:
     """Call the copies of genes.
 
     Parameters
@@ -88,11 +82,12 @@ def call_genes(counts: np.ndarray, calls: IsolateCalls, model: CountModel, genes
     calls : IsolateCalls
         Their `watched_bins` must include all bins of the genes.
     model : CountModel
-    genes : sequence of Gene
+    genes : sequence of GeneBins
+        Bins and weights (any positive unit); the contig's bins are not used.
 
     Returns
     -------
-    GeneCalls
+    GeneCopies
     """
     counts = np.asarray(counts, np.float32)
     chain = build_chain(model.settings)
@@ -100,7 +95,7 @@ def call_genes(counts: np.ndarray, calls: IsolateCalls, model: CountModel, genes
     parts = [_call_gene(counts, calls, model, chain, gene, excess) for gene in genes]
     if not parts:
         raise InputError("no genes to call")
-    return GeneCalls(*(np.stack(columns, axis=1) for columns in zip(*parts, strict=True)))
+    return GeneCopies(*(np.stack(columns, axis=1) for columns in zip(*parts, strict=True)))
 
 
 def window_excess(counts: np.ndarray, calls: IsolateCalls, model: CountModel) -> np.ndarray:
@@ -152,9 +147,9 @@ def _call_gene(
     calls: IsolateCalls,
     model: CountModel,
     chain: StateChain,
-    gene: Gene,
+    gene: GeneBins,
     excess: np.ndarray,
-) -> GeneCalls:
+) -> GeneCopies:
     """Call one gene in all isolates; fields are (n,)."""
     settings = model.settings
     bins, weights = np.asarray(gene.bins), np.asarray(gene.weights, float)
@@ -195,7 +190,7 @@ def _call_gene(
         else:
             interval[i] = copies[i], *_posterior_interval(posterior[i], chain)
     reason = np.select([low_depth, unmapped], [LOW_DEPTH, UNMAPPED], default="")
-    return GeneCalls(
+    return GeneCopies(
         cn=np.where(uncalled, -1, cn).astype(np.int16),
         copies=np.where(uncalled, np.nan, copies).astype(np.float32),
         depth_ratio=interval[:, 0].astype(np.float32),

@@ -6,7 +6,7 @@ from copyfold.cnv.importers.breseq import BreseqImporter, read_breseq_coverage
 from copyfold.cnv.importers.columns import gene_depths, gene_weights, select_contigs
 from copyfold.cnv.importers.depth import BedcovImporter, MosdepthImporter, read_bedcov, read_mosdepth
 from copyfold.cnv.importers.gatk import GATK_COLUMNS, GatkImporter, read_gatk_counts
-from copyfold.cnv.importers.sample import Importer, ImportSettings, SampleCounts, Source
+from copyfold.cnv.importers.sample import Importer, ImportSettings, Source, TableCounts
 
 READERS: dict[str, Importer] = {
     "gatk": GatkImporter(),
@@ -21,8 +21,8 @@ __all__ = [
     "READERS",
     "ImportSettings",
     "Importer",
-    "SampleCounts",
     "Source",
+    "TableCounts",
     "gene_depths",
     "gene_weights",
     "read_bedcov",

@@ -17,8 +17,8 @@ import pandas as pd
 
 from copyfold.cnv.importers.sample import (
     ImportSettings,
-    SampleCounts,
     Source,
+    TableCounts,
     reads_from_bases,
     refuse_columns,
     require_read_length,
@@ -119,7 +119,7 @@ class BreseqImporter:
                 by_folder.setdefault(table.parent, []).append(table)
         return [Source(_sample_folder(folder), tuple(sorted(set(files)))) for folder, files in by_folder.items()]
 
-    def read(self, source: Source, settings: ImportSettings) -> SampleCounts:
+    def read(self, source: Source, settings: ImportSettings) -> TableCounts:
         read_length = require_read_length("breseq", settings)
         parts = [read_breseq_coverage(path, settings.bin_size) for path in source.files]
         contigs = Contigs(
@@ -128,7 +128,7 @@ class BreseqImporter:
             np.concatenate([part.end for part, _ in parts]),
         )
         counts = reads_from_bases(source.name, np.concatenate([bases for _, bases in parts]), read_length)
-        return SampleCounts(source.name.resolve().name, contigs, counts)
+        return TableCounts(source.name.resolve().name, contigs, counts)
 
     def unit(self, settings: ImportSettings) -> str:
         return "reads per bin (bases / read length)"

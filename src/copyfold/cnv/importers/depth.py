@@ -14,8 +14,8 @@ import pandas as pd
 from copyfold.cnv.importers.sample import (
     LARGEST_COUNT,
     ImportSettings,
-    SampleCounts,
     Source,
+    TableCounts,
     find_tables,
     reads_from_bases,
     refuse_columns,
@@ -31,7 +31,7 @@ _MOSDEPTH_WIDTHS = {4: "contig, start, end, mean depth", 5: "contig, start, end,
 _BEDCOV_WIDTHS = {"sum": {4: "contig, start, end, sum"}, "reads": {5: "contig, start, end, sum, reads"}}
 
 
-def read_mosdepth(path: Path, read_length: float) -> SampleCounts:
+def read_mosdepth(path: Path, read_length: float) -> TableCounts:
     """Read mosdepth's ``PREFIX.regions.bed.gz``: contig, start, end, perhaps a name, mean depth.
 
     Parameters
@@ -49,10 +49,10 @@ def read_mosdepth(path: Path, read_length: float) -> SampleCounts:
     path = Path(path)
     contigs, depth = _read_bed(path, "mosdepth --by", _MOSDEPTH_WIDTHS)
     counts = reads_from_bases(path, depth * (contigs.end - contigs.start), read_length)
-    return SampleCounts(re.split(r"\.regions\b|\.bed\b", path.name)[0], contigs, counts)
+    return TableCounts(re.split(r"\.regions\b|\.bed\b", path.name)[0], contigs, counts)
 
 
-def read_bedcov(path: Path, read_length: float | None) -> SampleCounts:
+def read_bedcov(path: Path, read_length: float | None) -> TableCounts:
     """Read the output of ``samtools bedcov`` for one BAM and a BED of three columns.
 
     Parameters
@@ -73,7 +73,7 @@ def read_bedcov(path: Path, read_length: float | None) -> SampleCounts:
     tool = "samtools bedcov" if columns == "sum" else "samtools bedcov -c"
     contigs, values = _read_bed(path, tool, _BEDCOV_WIDTHS[columns])
     counts = reads_from_bases(path, values, 1.0 if read_length is None else read_length)
-    return SampleCounts(re.split(r"\.(?:bedcov|bed|tsv|txt)\b", path.name)[0], contigs, counts)
+    return TableCounts(re.split(r"\.(?:bedcov|bed|tsv|txt)\b", path.name)[0], contigs, counts)
 
 
 def _read_bed(path: Path, tool: str, widths: dict[int, str]) -> tuple[Contigs, np.ndarray]:
@@ -132,7 +132,7 @@ class MosdepthImporter:
     def find(self, inputs: Sequence[Path]) -> list[Source]:
         return find_tables(inputs, (".regions.bed.gz", ".regions.bed"))
 
-    def read(self, source: Source, settings: ImportSettings) -> SampleCounts:
+    def read(self, source: Source, settings: ImportSettings) -> TableCounts:
         return read_mosdepth(source.files[0], require_read_length("mosdepth", settings))
 
     def unit(self, settings: ImportSettings) -> str:
@@ -156,7 +156,7 @@ class BedcovImporter:
         names = (".bedcov", ".bed", ".tsv", ".txt")
         return find_tables(inputs, (*names, *(f"{name}.gz" for name in names)))
 
-    def read(self, source: Source, settings: ImportSettings) -> SampleCounts:
+    def read(self, source: Source, settings: ImportSettings) -> TableCounts:
         return read_bedcov(source.files[0], settings.read_length)
 
     def unit(self, settings: ImportSettings) -> str:

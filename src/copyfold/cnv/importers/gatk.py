@@ -13,8 +13,8 @@ import pandas as pd
 from copyfold.cnv.importers.sample import (
     LARGEST_COUNT,
     ImportSettings,
-    SampleCounts,
     Source,
+    TableCounts,
     find_tables,
     refuse_columns,
     refuse_read_length,
@@ -27,7 +27,7 @@ GATK_COLUMNS = ("CONTIG", "START", "END", "COUNT")
 _SAM_HEADER = r"(?:@[^\n]*\n?)*"
 
 
-def read_gatk_counts(path: Path) -> SampleCounts:
+def read_gatk_counts(path: Path) -> TableCounts:
     """Read a table of GATK CollectReadCounts (format TSV), plain or gzipped.
 
     Lines that begin with ``@`` are the SAM header; then CONTIG, START, END (1-based inclusive), COUNT. The sample
@@ -53,7 +53,7 @@ def read_gatk_counts(path: Path) -> SampleCounts:
         raise _gatk_mistake(path)
     named = re.search(r"^@RG\t(?:.*\t)?SM:([^\t\r\n]+)", text, flags=re.MULTILINE)
     sample_id = named[1] if named else re.split(r"\.counts\b|\.tsv\b", path.name)[0]
-    return SampleCounts(sample_id, Contigs(table["CONTIG"].to_numpy(dtype=np.str_), start - 1, end), counts)
+    return TableCounts(sample_id, Contigs(table["CONTIG"].to_numpy(dtype=np.str_), start - 1, end), counts)
 
 
 def _gatk_mistake(path: Path) -> InputError:
@@ -83,7 +83,7 @@ class GatkImporter:
     def find(self, inputs: Sequence[Path]) -> list[Source]:
         return find_tables(inputs, (".tsv", ".tsv.gz"))
 
-    def read(self, source: Source, settings: ImportSettings) -> SampleCounts:
+    def read(self, source: Source, settings: ImportSettings) -> TableCounts:
         return read_gatk_counts(source.files[0])
 
     def unit(self, settings: ImportSettings) -> str:

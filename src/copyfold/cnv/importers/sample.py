@@ -16,8 +16,8 @@ from copyfold.errors import ConfigError, InputError
 LARGEST_COUNT = 2**32 - 1
 
 
-class SampleCounts(NamedTuple):
-    """Counts of one sample.
+class TableCounts(NamedTuple):
+    """Counts of one sample as a table of another tool gives them.
 
     Attributes
     ----------
@@ -90,8 +90,8 @@ class Importer(Protocol):
             A folder holds no table of this tool.
         """
 
-    def read(self, source: Source, settings: ImportSettings) -> SampleCounts:
-        """Counts of one sample.
+    def read(self, source: Source, settings: ImportSettings) -> TableCounts:
+        """Counts of one sample as a table of another tool gives them.
 
         Raises
         ------

@@ -3,19 +3,26 @@
 import numpy as np
 import pytest
 
-from copyfold.cnv.countmodel import BIN_CLASSES, CountModelSettings, Gene, call_genes, fit_count_model, infer_isolates
+from copyfold.cnv.coordinates import GeneBins
+from copyfold.cnv.countmodel import BIN_CLASSES, CountModelSettings, call_genes, fit_count_model, infer_isolates
 from copyfold.cnv.countmodel.gene_calls import LOW_DEPTH, UNMAPPED
 from copyfold.errors import InputError
 
 ABSENT, ONE, MIXED, MORE = range(4)
 SETTINGS = CountModelSettings()
+
+
+def gene_at(bins, weights):
+    return GeneBins(np.array(bins), np.array(weights), np.arange(0))
+
+
 GENES = (
-    Gene((105, 106), (600.0, 300.0)),
-    Gene((205,), (1.0,)),
-    Gene((310,), (1.0,)),
-    Gene((400,), (1.0,)),
-    Gene((445,), (1.0,)),
-    Gene((472,), (1.0,)),
+    gene_at((105, 106), (600.0, 300.0)),
+    gene_at((205,), (1.0,)),
+    gene_at((310,), (1.0,)),
+    gene_at((400,), (1.0,)),
+    gene_at((445,), (1.0,)),
+    gene_at((472,), (1.0,)),
 )
 LINEAGE = slice(10, 28)
 
@@ -153,9 +160,9 @@ class TestGenes:
 
     def test_bins_must_be_watched(self, cohort, fitted, inferred):
         with pytest.raises(InputError, match="watched"):
-            call_genes(cohort.counts, inferred, fitted, [Gene((50,), (1.0,))])
+            call_genes(cohort.counts, inferred, fitted, [gene_at((50,), (1.0,))])
         with pytest.raises(InputError, match="weight"):
-            call_genes(cohort.counts, inferred, fitted, [Gene((105,), (0.0,))])
+            call_genes(cohort.counts, inferred, fitted, [gene_at((105,), (0.0,))])
 
 
 class TestInput:
