@@ -11,7 +11,7 @@ from torch import Tensor
 
 from copyfold.engine.vae import VAE
 
-_WARM_UP_CALLS = 3
+_WARM_UP_CALLS = 2
 
 
 class Step:
@@ -64,6 +64,17 @@ class Step:
         return dict(zip(names, values[:-1], strict=True)), values[-1]
 
 
+@contextmanager
+def _waiting_is_an_error() -> Iterator[None]:
+    mode = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings(action="ignore"):  # torch calls this a prototype, once
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)
+
+
 class GraphedStep(Step):
     """A step whose kernels are recorded once per batch size and replayed: hundreds of launches become one.
 
@@ -81,7 +92,7 @@ class GraphedStep(Step):
         if self._recordable and len(rows) not in self._graphs:
             state = self._noise.get_state()
             try:
-                with self._unchanged():
+                with self._unchanged(), torch.random.fork_rng(devices=[self._data.device]):  # for dropout in the module
                     self._graphs[len(rows)] = self._record(super().__call__, rows)
             except torch.OutOfMemoryError:
                 raise
@@ -109,6 +120,10 @@ class GraphedStep(Step):
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(_WARM_UP_CALLS):
+                step(held_rows)
+            # What waits for the device cannot be recorded. It must be found out before: a recording that fails leaves
+            # torch's own generator, of which dropout draws, in a state that no call leads out of.
+            with _waiting_is_an_error():
                 step(held_rows)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()

@@ -45,13 +45,22 @@ class TinyVAE(nn.Module):
         return LossTerms((batch - decoded).square().mean(), kl_to_standard_normal(posterior).mean())
 
 
-def make_trainer(folder, *, epochs=6, lr=1e-2, patience=0, weights=None):
+class LookingVAE(TinyVAE):
+    """Looks at its loss on the host, so that its steps cannot be recorded as a CUDA graph."""
+
+    def loss(self, batch, generator):
+        terms = super().loss(batch, generator)
+        assert float(terms.reconstruction.detach()) >= 0
+        return terms
+
+
+def make_trainer(folder, *, epochs=6, lr=1e-2, patience=0, weights=None, module=None):
     torch.manual_seed(0)
     settings = TrainingSettings(epochs=epochs, batch_size=8, lr=lr, weight_decay=1e-4, patience=patience)
     weights = weights or {"kl": LinearWarmup(0.1, 2)}
     folder.mkdir(exist_ok=True)
     paths = {"checkpoint": folder / "checkpoint.pth", "last": folder / "last.pth", "log": folder / "log.tsv"}
-    return Trainer(TinyVAE(), settings, weights, **paths)
+    return Trainer(TinyVAE() if module is None else module, settings, weights, **paths)
 
 
 DATA = torch.randn(40, 6, generator=torch.Generator().manual_seed(3))
@@ -295,3 +304,31 @@ def test_a_killed_process_resumes_to_the_same_bits(tmp_path):
     assert 1 <= load_checkpoint(tmp_path / "cut" / "last.pth")["epoch"] < 40
     resumed.fit(DATA, TRAIN, VALIDATION, resume=True)
     assert same_weights(whole.module, resumed.module)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_recorded_steps_plain_steps_and_resumed_runs_end_with_the_same_weights_on_a_gpu(tmp_path):
+    DeterministicConfig().apply()
+    rows = (DATA.cuda(), TRAIN, VALIDATION)
+
+    def train(name, kind, stop_after=None):
+        def module():
+            torch.manual_seed(0)
+            return kind().cuda()
+
+        def stop(done, row):
+            if done == stop_after:
+                raise KeyboardInterrupt
+
+        if stop_after:
+            with pytest.raises(KeyboardInterrupt):
+                make_trainer(tmp_path / name, epochs=9, module=module()).fit(*rows, on_epoch=stop)
+        trained = module()
+        make_trainer(tmp_path / name, epochs=9, module=trained).fit(*rows, resume=True)
+        return trained
+
+    expected = train("recorded", TinyVAE)
+    assert same_weights(train("recorded and resumed", TinyVAE, 4), expected)
+    for name, stop_after in (("plain", None), ("plain and resumed", 4)):
+        with pytest.warns(UserWarning, match="cannot be recorded as a CUDA graph"):
+            assert same_weights(train(name, LookingVAE, stop_after), expected)
