@@ -7,11 +7,14 @@ import pandas as pd
 import pytest
 
 from copyfold.app.cnv_run import train_run
+from copyfold.app.counts import CountOptions, count_sample
+from copyfold.app.references import BuildOptions, build_reference
 from copyfold.app.simulate import simulate_cohort
 from copyfold.app.stores import build_store
 from copyfold.cnv.call_tables import read_calls
 from copyfold.cnv.callers import spread_segments
 from copyfold.cnv.counting import fit_ori_ter
+from copyfold.cnv.counting.sample_file import read_quality
 from copyfold.cnv.pipeline import read_segments
 from copyfold.cnv.simulation.table import read_depth_table
 from copyfold.cnv.store import open_store
@@ -87,3 +90,29 @@ def test_the_flat_relative_depth_of_a_real_e_coli_has_the_ratio_that_was_publish
     centre = (table["START"] - 1 + table["END"]) / 2
     fitted = fit_ori_ter(table["REL_DEPTH"].to_numpy(float), centre.to_numpy(float), float(table["END"].max()))
     assert fitted.ratio == pytest.approx(1.011, abs=0.02)
+
+
+def test_real_reads_of_a_relative_are_counted_and_hinted_at(tmp_path):
+    """Shigella on E. coli MG1655, 1×: a reference of another organism, and reads of a sequencer."""
+    build_reference(DATA / "genomes/ecoli_MG1655.fasta.gz", [], None, tmp_path / "REF", BuildOptions(), QUIET)
+    mates = [DATA / f"reads/bactopia/ERR6005894_R{mate}.fastq.gz" for mate in (1, 2)]
+    count_sample(mates, tmp_path / "REF", tmp_path, None, CountOptions(), QUIET)
+    quality = read_quality(tmp_path / "ERR6005894.qc.json")
+    assert quality["reads"] == 2 * 22_084
+    assert quality["status"] == "counted"
+    assert 0.7 < quality["mapped_share"] < 0.85
+    assert any("contamination, or plasmids" in hint for hint in quality["hints"])
+
+
+@pytest.mark.parametrize("name", ["flat100x_bwa", "flat100x_mm2", "truth60x_mm2"])
+def test_simulated_tables_of_gatk_become_stores_of_the_same_counts(tmp_path, name):
+    tables = [DATA / f"simulated/HS11286_{name}_mq{mapq}.counts.tsv.gz" for mapq in (0, 20)]
+    for mapq, table in zip((0, 20), tables, strict=True):
+        build_store([table], tmp_path / str(mapq), "gatk", ["CP003200.1"], None, QUIET)
+    low, high = (np.asarray(open_store(tmp_path / str(mapq)).counts[0]) for mapq in (0, 20))
+    expected = pd.read_csv(tables[1], sep="\t", comment="@")
+    np.testing.assert_array_equal(high, expected.loc[expected["CONTIG"] == "CP003200.1", "COUNT"])
+    assert (low >= high).all()
+    if name == "truth60x_mm2":  # DEL 4,000,000–4,020,000; DUP 2,540,000–2,570,000 at 3 copies
+        assert high[4000:4020].max() < 0.05 * np.median(high)
+        assert np.median(high[2540:2570]) / np.median(high) == pytest.approx(3, abs=0.15)

@@ -19,6 +19,7 @@ CONTIG_ALIASES = (
 """Accessions of the same sequence (RefSeq, INSDC)."""
 
 _OPTIONAL = ("absent_threshold", "family", "role")
+_ROLES = ("chromosome", "plasmid")
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,14 @@ DEFAULT_CHROMOSOMAL_PANEL = (Gene("blaSHV", "NC_016845.1", 2_549_402, 2_550_263)
 def read_gene_table(path: Path, role: Literal["chromosome", "plasmid"] | None = None) -> tuple[Gene, ...]:
     """Read a coordinates table: gene, contig, start, end (1-based inclusive).
 
-    Optional columns are absent_threshold, family and role; further ones are ignored. A reference's genes.tsv is
-    such a table.
+    Published tables call the first column call_id, too. Optional columns are absent_threshold, family and role;
+    further ones are ignored. A reference's genes.tsv is such a table.
 
     Parameters
     ----------
     path : Path
     role : {"chromosome", "plasmid"}, optional
-        Keep genes of this role only; a table without the column keeps all.
+        Leave out genes whose column ``role`` says the other one; without the column, or with other words, keep all.
 
     Raises
     ------
@@ -68,7 +69,8 @@ def read_gene_table(path: Path, role: Literal["chromosome", "plasmid"] | None = 
         ends before it starts, a gene that stands twice, or no gene at all.
     """
     table = read_table(path, comment="#")
-    places = [table.position(name) for name in ("gene", "contig", "start", "end")]
+    name_column = "gene" if "gene" in table.columns or "call_id" not in table.columns else "call_id"
+    places = [table.position(name) for name in (name_column, "contig", "start", "end")]
     optional = {name: table.columns.index(name) for name in _OPTIONAL if name in table.columns}
     genes: dict[str, Gene] = {}
     elsewhere: set[str] = set()
@@ -88,9 +90,8 @@ def read_gene_table(path: Path, role: Literal["chromosome", "plasmid"] | None = 
         said = {column: cells[place] for column, place in optional.items()}
         absent = _threshold(said.get("absent_threshold", ""), where)
         genes[name] = Gene(name, contig, start - 1, end, absent, said.get("family") or None)
-        if (found := said.get("role", "plasmid")) not in ("chromosome", "plasmid"):
-            raise InputError(f"{where}: role '{found}' of gene {name} must be chromosome or plasmid")
-        if role and said.get("role", role) != role:
+        # published tables tell what a gene does in a column of this name
+        if role and said.get("role") in _ROLES and said["role"] != role:
             elsewhere.add(name)
     kept = tuple(gene for gene in genes.values() if gene.name not in elsewhere)
     if not kept:

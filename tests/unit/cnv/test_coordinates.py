@@ -1,5 +1,7 @@
 """Genes on bins."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -91,3 +93,51 @@ def test_bad_tables_of_genes(tmp_path, text, message):
     with pytest.raises(InputError, match=message) as caught:
         read_gene_table(path)
     assert "genes.tsv" in str(caught.value)
+
+
+ROLES = (
+    "gene\tcontig\tstart\tend\trole\tfamily\n"
+    "a\tc\t1\t9\tchromosome\tfa\n"
+    "b\tp\t1\t9\tplasmid\t\n"
+    "d\tp\t1\t9\tefflux pump\t\n"
+)
+
+
+def test_genes_of_the_other_role_are_left_out_and_other_words_say_nothing(tmp_path):
+    path = tmp_path / "genes.tsv"
+    path.write_text(ROLES)
+    assert [gene.name for gene in read_gene_table(path)] == ["a", "b", "d"]
+    assert [gene.name for gene in read_gene_table(path, "chromosome")] == ["a", "d"]
+    assert [gene.name for gene in read_gene_table(path, "plasmid")] == ["b", "d"]
+    assert [gene.family for gene in read_gene_table(path)] == ["fa", None, None]
+
+
+def test_a_table_without_a_gene_of_the_role_is_refused(tmp_path):
+    path = tmp_path / "genes.tsv"
+    path.write_text("gene\tcontig\tstart\tend\trole\na\tc\t1\t9\tchromosome\n")
+    with pytest.raises(InputError, match="none of its 1 genes has the role plasmid"):
+        read_gene_table(path, "plasmid")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "abaumannii_gene_coords.tsv",
+        "cauris_gene_coords.tsv",
+        "ecoli_gene_coords_chrom.tsv",
+        "ecoli_gene_coords_plasmid.tsv",
+        "plasmid_gene_coords.docs03.tsv",
+        "saureus_gene_coords.tsv",
+        "saureus_gene_coords_plasmid.tsv",
+    ],
+)
+def test_every_published_table_of_coordinates_is_read(name):
+    path = Path(__file__).parents[4] / "shared/data/cnv/published/coords" / name
+    if not path.exists():
+        pytest.skip("needs the real data in ../shared/data")
+    rows = [line for line in path.read_text().splitlines()[1:] if line.strip()]
+    for role in (None, "chromosome", "plasmid"):
+        genes = read_gene_table(path, role)
+        assert [(gene.name, gene.contig, gene.start + 1, gene.end) for gene in genes] == [
+            (cells[0], cells[1], int(cells[2]), int(cells[3])) for cells in (row.split("\t") for row in rows)
+        ]
