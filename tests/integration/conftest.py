@@ -5,6 +5,7 @@ process that has imported everything already, because importing torch takes long
 real start does besides is tested through `script`.
 """
 
+import gzip
 import json
 import os
 import shutil
@@ -15,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import pysam
 import pytest
 
 from copyfold.cnv.simulation import hs11286_geometry, preset, simulate, write_cohort
@@ -230,3 +233,39 @@ def until():
             time.sleep(0.002)
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def write_inputs():
+    """``write_inputs(folder)``: what the commands of the README and of docs/howto take for granted."""
+    return _write_inputs
+
+
+def _write_inputs(folder):
+    """A small genome with a plasmid, its genes, reads of one isolate as FASTQ and of another as BAM."""
+    rng = np.random.default_rng(7)
+    bases = {"chr1": 260_000, "p1": 8_000}
+    genome = {name: "".join(rng.choice(list("ACGT"), length)) for name, length in bases.items()}
+    (folder / "chromosome.fa").write_text(f">chr1\n{genome['chr1']}\n")
+    (folder / "plasmids.fa").write_text(f">p1\n{genome['p1']}\n")
+    genes = {"blaSHV-11": genome["chr1"][130_200:131_061], "blaKPC-2": genome["p1"][3_000:3_882]}
+    (folder / "genes.fa").write_text("".join(f">{name}\n{sequence}\n" for name, sequence in genes.items()))
+    pairs = []
+    for name, sequence in genome.items():
+        for start in rng.integers(0, len(sequence) - 300, len(sequence) // 20).tolist():
+            pairs.append((name, start, sequence[start : start + 150], sequence[start + 150 : start + 300]))
+    for mate in (1, 2):
+        reads = (pair[2] if mate == 1 else _reverse_complement(pair[3]) for pair in pairs)
+        text = "".join(f"@r{i}/{mate}\n{read}\n+\n{'I' * 150}\n" for i, read in enumerate(reads))
+        (folder / f"ERR1_{mate}.fastq.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+    header = {"HD": {"VN": "1.6"}, "SQ": [{"SN": name, "LN": length} for name, length in bases.items()]}
+    with pysam.AlignmentFile(str(folder / "ERR2.bam"), "wb", header=header) as out:
+        for i, (name, start, first, _) in enumerate(sorted(pairs)):
+            record = pysam.AlignedSegment(out.header)
+            record.query_name, record.query_sequence, record.cigarstring = f"r{i}", first, "150M"
+            record.reference_name, record.reference_start, record.mapping_quality = name, start, 60
+            out.write(record)
+
+
+def _reverse_complement(sequence):
+    return sequence[::-1].translate(str.maketrans("ACGT", "TGCA"))

@@ -1,0 +1,125 @@
+"""Every runnable block of docs/howto, each in a folder that holds what the page takes for granted."""
+
+import importlib.util
+import lzma
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pysam
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = ("reference", "import", "resume-and-rerun", "cohort", "export")
+BLOCKS = [
+    pytest.param(page, block, id=f"{page}-{number}")
+    for page in PAGES
+    for number, block in enumerate(
+        re.findall(r"```bash\n(.*?)```", (ROOT / f"docs/howto/{page}.md").read_text(), flags=re.DOTALL)
+    )
+]
+
+
+def beside(name):
+    """A module of the unit tests, for the tables of other tools that it makes."""
+    spec = importlib.util.spec_from_file_location(f"{name}_tables", ROOT / f"tests/unit/cnv/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def reads(tmp_path_factory, write_inputs):
+    folder = tmp_path_factory.mktemp("reads")
+    write_inputs(folder)
+    return folder
+
+
+@pytest.fixture
+def prepare(reads, tmp_path, cohort, pca_run, copyfold):
+    """``prepare(page)`` fills the working folder."""
+
+    def reference():
+        (tmp_path / "plasmids").mkdir()
+        shutil.copy(reads / "plasmids.fa", tmp_path / "plasmids/p1.fa")
+        shutil.copy(reads / "chromosome.fa", tmp_path)
+        shutil.copy(reads / "genes.fa", tmp_path / "panel.fasta")
+        whole = (reads / "chromosome.fa").read_bytes() + (reads / "plasmids.fa").read_bytes()
+        (tmp_path / "HS11286.fna.xz").write_bytes(lzma.compress(whole))
+
+    def tables():
+        shutil.copy(reads / "ERR2.bam", tmp_path / "ERR1.bam")
+        pysam.index(str(tmp_path / "ERR1.bam"))
+        with pysam.AlignmentFile(str(tmp_path / "ERR1.bam")) as bam:
+            bins = [
+                f"{name}\t{start}\t{min(start + 1000, length)}\n"
+                for name, length in zip(bam.references, bam.lengths, strict=True)
+                for start in range(0, length, 1000)
+            ]
+        (tmp_path / "bins.bed").write_text("".join(bins))
+        (tmp_path / "plasmid_genes.tsv").write_text("gene\tcontig\tstart\tend\nblaKPC-2\tp1\t3001\t3882\n")
+        inner = tmp_path / "runs/ERR1/08_mutation_identification"
+        inner.mkdir(parents=True)
+        (inner / "chr1.coverage.tab").write_text(beside("test_store_build_depth").run_table(2500))
+        stores = beside("test_store_build")
+        (tmp_path / "their").mkdir()
+        stores.published(tmp_path / "their/store")
+        stores.published(tmp_path / "their/plasmid_store")
+        truth = beside("test_truth_builders")
+        (tmp_path / "amr").mkdir()
+        truth.table(tmp_path / "amr/SAM1.tsv", truth.V4, *truth.HITS)
+        (tmp_path / "runs.tsv").write_text("sample_id\tbiosample\nERR1\tSAM1\nERR2\tSAM2\n")
+        rows = [["SAM1", "ST258", "SHV-11", *"-----"], ["SAM2", "ST11", *"------"]]
+        truth.kleborate(tmp_path / "klebsiella_pneumo_complex_output.txt", "", *rows)
+        (tmp_path / "by_biosample.tsv").write_text("biosample\tblaKPC\nSAM1\t1\nSAM2\t0\n")
+
+    def run():
+        shutil.copytree(pca_run.path, tmp_path / "my/run")
+        shutil.copytree(cohort, tmp_path, dirs_exist_ok=True)
+        text = (tmp_path / "config.yaml").read_text()
+        (tmp_path / "CONFIG.yaml").write_text(re.sub(r"(architecture:\s*)\S+", r"\1pca_baseline", text))
+        shutil.copy(cohort / "gene_coords.tsv", tmp_path / "panel.tsv")
+
+    def sheet():
+        pytest.importorskip("snakemake")
+        for name in ("ERR1_1.fastq.gz", "ERR1_2.fastq.gz", "ERR2.bam"):
+            shutil.copy(reads / name, tmp_path)
+        inputs = ("--chromosome", reads / "chromosome.fa", "--plasmids", reads / "plasmids.fa")
+        copyfold("cnv", "reference", "build", *inputs, "--genes", reads / "genes.fa", "--out", tmp_path / "REF", "-q")
+        rows = "ERR1\tERR1_1.fastq.gz\tERR1_2.fastq.gz\tST258\nERR2\tERR2.bam\t\tST11\n"
+        (tmp_path / "sheet.tsv").write_text("sample\treads1\treads2\tlineage\n" + rows)
+        (tmp_path / "workflow").symlink_to(ROOT / "workflow")
+
+    def finished():
+        samples = (cohort / "truth/samples.tsv").read_text().splitlines()[1:3]
+        shutil.copytree(pca_run.path, tmp_path / "RUN")
+        return [row.split("\t")[0] for row in samples]
+
+    fill = {"reference": reference, "import": tables, "resume-and-rerun": run, "cohort": sheet, "export": finished}
+    return lambda page: fill[page]()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("page", "block"), BLOCKS)
+def test_a_block_of_a_howto_runs(prepare, tmp_path, page, block):
+    names = prepare(page)
+    for tool in ("mosdepth", "samtools"):
+        if block.lstrip().startswith(("mkdir", tool)) and tool in block and shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed")
+    if names:
+        block = block.replace("ERR1", names[0]).replace("ERR2", names[1])
+    if "OUT/run" in block:
+        block = "copyfold cnv cohort sheet.tsv --reference REF --out OUT\n" + block
+    libraries = sorted(Path("/usr/lib").glob("*/libhts.so.*"))
+    if libraries and "mosdepth" in block:  # Debian's looks for libhts.so, which only the package of headers has
+        (tmp_path / "libhts.so").symlink_to(libraries[0])
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "LD_LIBRARY_PATH": f"{tmp_path}:{os.environ.get('LD_LIBRARY_PATH', '')}",
+    }
+    done = subprocess.run(["bash", "-e", "-c", block], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
