@@ -44,6 +44,18 @@ def precision_recall(called: np.ndarray, true: np.ndarray) -> tuple[float, float
     return (hits / called.sum() if called.any() else float("nan"), hits / true.sum() if true.any() else float("nan"))
 
 
+def bin_scores(
+    cohort: SimulatedCohort, copies: np.ndarray, gained: np.ndarray, lost: np.ndarray, rows: np.ndarray
+) -> dict[str, float]:
+    """Precision and recall of gained (≥ 1.7 copies) and lost bins (≤ 0.3) over some isolates, failed ones left out."""
+    bins = rows & (cohort.samples["kind"] != "failed").to_numpy()
+    some = copies[bins]
+    unmixed = ~((some > 1.3) & (some < 1.7))
+    gain = precision_recall(gained[bins] & unmixed, some >= 1.7)
+    loss = precision_recall(lost[bins] & unmixed, some <= 0.3)
+    return {"gain prec.": gain[0], "gain rec.": gain[1], "loss prec.": loss[0], "loss rec.": loss[1]}
+
+
 def score(cohort: SimulatedCohort, copies: np.ndarray, result: DesignResult, rows: np.ndarray) -> dict[str, float]:
     """Scores over some isolates."""
     config = configuration()
@@ -57,21 +69,13 @@ def score(cohort: SimulatedCohort, copies: np.ndarray, result: DesignResult, row
     plasmids = call_plasmids(cohort.plasmid_counts, cohort.plasmid_genes, medians, coordinates, config)
     ctx_m = plasmids["blaCTX-M"].cn
     judged = rows & (ctx_m >= 0)
-    bins = rows & (cohort.samples["kind"] != "failed").to_numpy()
-    some = copies[bins]
-    unmixed = ~((some > 1.3) & (some < 1.7))
-    cn = result.segmentation.cn[bins]
-    gain = precision_recall((cn >= 2) & unmixed, (some >= 1.7))
-    loss = precision_recall((cn == 0) & unmixed, some <= 0.3)
+    cn = result.segmentation.cn
     return {
         "isolates": int(rows.sum()),
         "blaSHV MCC": float(matthews_corrcoef(true[scored] >= 1.7, calls.cn[scored] >= 2)),
         "blaSHV called": float((calls.cn[rows] >= 0).mean()),
         "copies error": float(np.median(np.abs(calls.ratio[amplified] / true[amplified] - 1))),
-        "gain prec.": gain[0],
-        "gain rec.": gain[1],
-        "loss prec.": loss[0],
-        "loss rec.": loss[1],
+        **bin_scores(cohort, copies, cn >= 2, cn == 0, rows),
         "CTX-M MCC": float(matthews_corrcoef(cohort.genes["pcn_blaCTX-M"].to_numpy()[judged] > 0, ctx_m[judged] > 0)),
     }
 

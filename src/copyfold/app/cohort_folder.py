@@ -15,11 +15,11 @@ from copyfold.cnv.config import CnvConfig
 from copyfold.cnv.coordinates import find_gene_bins, flank_bins, read_gene_table
 from copyfold.cnv.counting.sample_file import COUNTS_ENDING, QUALITY_ENDING, read_quality
 from copyfold.cnv.reference import Reference, read_reference
-from copyfold.cnv.sample_sheet import SampleSheet, SheetSample, format_sample_sheet, read_sample_sheet
+from copyfold.cnv.sample_sheet import SampleSheet, format_sample_sheet, read_sample_sheet
 from copyfold.cnv.store import Contigs
 from copyfold.core.config import build_config, load_config, override_values, read_yaml_mapping
 from copyfold.core.console import Console
-from copyfold.core.files import file_digest, read_json, write_json, write_text
+from copyfold.core.files import read_json, write_json, write_text
 from copyfold.errors import ConfigError, CopyfoldError, InputError, RunError
 
 COHORT_FORMAT = "copyfold-cohort/1"
@@ -158,10 +158,10 @@ def plan_cohort(
     sheet = read_sample_sheet(sheet_path)
     for column in sheet.ignored:
         console.warn(f"{sheet_path}: column '{column}' is not used")
-    if any(not _is_aligned(each) for each in sheet.samples) and find_spec("mappy") is None:
+    if any(not each.is_aligned for each in sheet.samples) and find_spec("mappy") is None:
         raise ConfigError("mappy is not installed, and FASTQ needs the extra `align`: pip install 'copyfold[align]'")
     reference = read_reference(reference_path)
-    digest = file_digest(reference_path / "reference.json")
+    digest = reference.digest
     _check_owner(folder, reference_path, digest)
     texts: dict[str, Any] = {
         "cohort.json": {
@@ -174,10 +174,6 @@ def plan_cohort(
         "settings.json": _settings(reference, out.resolve(), config, overrides),
     }
     return Plan(folder, sheet, texts, tuple(_outdated(folder, sheet)))
-
-
-def _is_aligned(sample: SheetSample) -> bool:
-    return sample.reads[0].suffix.lower() in (".bam", ".cram")
 
 
 def _check_owner(folder: CohortFolder, reference: Path, digest: str) -> None:

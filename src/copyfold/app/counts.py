@@ -35,7 +35,6 @@ from copyfold.cnv.counting.sample_file import (
 )
 from copyfold.cnv.reference import Reference, read_reference
 from copyfold.core.console import Console, format_seconds
-from copyfold.core.files import file_digest
 from copyfold.errors import ConfigError, InputError, RunError
 
 _ENDINGS = re.compile(r"\.(bam|cram|fastq|fq)(\.(gz|bgz))?$", re.IGNORECASE)
@@ -146,7 +145,7 @@ def count_sample(
         sample, min_mapped_share=options.min_mapped_share, min_covered_share=options.min_covered_share
     )
     rules = {"chromosome_mapq": options.chromosome_mapq, "plasmid_mapq": options.plasmid_mapq}
-    shared = {"reference": file_digest(reference.path / "reference.json"), **rules, "copyfold": version("copyfold")}
+    shared = {"reference": reference.digest, **rules, "copyfold": version("copyfold")}
     write_counts(counts_path, sample_id, sample, shared, quality.flags)
     replicons, genes = _replicon_records(sample, quality.median_depth), _gene_records(sample)
     said = {

@@ -38,6 +38,11 @@ class SheetSample:
     line: int
 
     @property
+    def is_aligned(self) -> bool:
+        """Whether its reads are a BAM or CRAM, by the file's name."""
+        return self.reads[0].suffix.lower() in (".bam", ".cram")
+
+    @property
     def missing(self) -> Path | None:
         """The first of its files that is not there."""
         return next((path for path in self.reads if not path.is_file()), None)

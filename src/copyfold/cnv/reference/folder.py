@@ -131,6 +131,11 @@ class Reference:
         return self.path / FASTA_NAME
 
     @property
+    def digest(self) -> str:
+        """SHA-256 of ``reference.json``, which holds those of all tables: equal for equal references."""
+        return file_digest(self.path / "reference.json")
+
+    @property
     def families(self) -> dict[str, tuple[str, ...]]:
         """Names of the genes of each family, in the order of `genes`."""
         return group_families(self.genes)
