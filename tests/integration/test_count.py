@@ -1,12 +1,10 @@
-"""From reads to calls on the command line: BAM, CRAM and FASTQ of a small genome; bad reads; another species."""
+"""From reads to calls on the command line: BAM, CRAM and FASTQ of a small genome; bad reads."""
 
 import gzip
 import json
-import lzma
 import shutil
 import subprocess
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,7 +16,6 @@ from copyfold.cnv.counting.alignments import Alignments
 from copyfold.cnv.counting.sample_file import read_counts, write_counts
 from copyfold.cnv.reference import read_reference
 
-DATA = Path(__file__).parents[3] / "shared" / "data" / "cnv"
 CHROMOSOME, PLASMID = 60_000, 10_000
 SHV = (30_200, 33_900)
 DUPLICATED = (29_500, 34_500)
@@ -386,21 +383,3 @@ def test_stores_of_refused_and_flagged_samples(counts, genome, small_bam, copyfo
         arguments = ("cnv", "store", "build", "counts", "-o", "w", "--plasmid-out", "w2", *wrong)
         assert message in copyfold(*arguments, cwd=tmp_path).complaint()
         assert not (tmp_path / "w").exists()
-
-
-@pytest.mark.skipif(not DATA.is_dir(), reason="needs the real data in ../shared/data")
-def test_reads_of_another_species_are_flagged_and_left_out(copyfold, tmp_path):
-    """Shigella reads on K. pneumoniae HS11286."""
-    (tmp_path / "hs.fa").write_bytes(lzma.decompress((DATA / "genomes/Klebs_HS11286.fna.xz").read_bytes()))
-    build = ("cnv", "reference", "build", "--chromosome", "hs.fa", "--step", 1000, "--out", "REF", "-q")
-    copyfold(*build, cwd=tmp_path).succeeded()
-    mates = [DATA / f"reads/bactopia/ERR6005894_R{mate}.fastq.gz" for mate in (1, 2)]
-    done = copyfold("cnv", "count", *mates, "-r", "REF", "-o", "counts", cwd=tmp_path).succeeded()
-    assert done.stdout == "counts/ERR6005894.counts.tsv.gz\n"
-    record = quality_of(tmp_path / "counts", "ERR6005894")
-    assert record["status"] == "flagged"
-    assert record["mapped_share"] < 0.6
-    assert "another species" in done.warnings[0]
-    complaint = copyfold("cnv", "store", "build", "counts", "-o", "store", "-q", cwd=tmp_path).complaint()
-    assert "every table was left out" in complaint
-    assert not (tmp_path / "store").exists()

@@ -1,5 +1,6 @@
 """Real input, where ../shared/data is present: GATK tables of real Klebsiella genomes, a real Salmonella table."""
 
+import lzma
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +117,20 @@ def test_simulated_tables_of_gatk_become_stores_of_the_same_counts(tmp_path, nam
     if name == "truth60x_mm2":  # DEL 4,000,000–4,020,000; DUP 2,540,000–2,570,000 at 3 copies
         assert high[4000:4020].max() < 0.05 * np.median(high)
         assert np.median(high[2540:2570]) / np.median(high) == pytest.approx(3, abs=0.15)
+
+
+def test_reads_of_another_species_are_flagged_and_left_out(copyfold, tmp_path):
+    """Shigella reads on K. pneumoniae HS11286."""
+    (tmp_path / "hs.fa").write_bytes(lzma.decompress((DATA / "genomes/Klebs_HS11286.fna.xz").read_bytes()))
+    build = ("cnv", "reference", "build", "--chromosome", "hs.fa", "--step", 1000, "--out", "REF", "-q")
+    copyfold(*build, cwd=tmp_path).succeeded()
+    mates = [DATA / f"reads/bactopia/ERR6005894_R{mate}.fastq.gz" for mate in (1, 2)]
+    done = copyfold("cnv", "count", *mates, "-r", "REF", "-o", "counts", cwd=tmp_path).succeeded()
+    assert done.stdout == "counts/ERR6005894.counts.tsv.gz\n"
+    record = read_quality(tmp_path / "counts/ERR6005894.qc.json")
+    assert record["status"] == "flagged"
+    assert record["mapped_share"] < 0.6
+    assert "another species" in done.warnings[0]
+    complaint = copyfold("cnv", "store", "build", "counts", "-o", "store", "-q", cwd=tmp_path).complaint()
+    assert "every table was left out" in complaint
+    assert not (tmp_path / "store").exists()
