@@ -1,0 +1,7 @@
+"""``copyfold ddg``: change of protein folding stability on mutation."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Change of protein folding stability (ΔΔG, kcal/mol, + = destabilising).")

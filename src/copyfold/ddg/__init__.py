@@ -1,0 +1,1 @@
+"""Change of protein folding stability (ΔΔG) on mutation."""

@@ -1,0 +1,1 @@
+"""HTML report pieces shared by both applications: sections, plots, templates."""
