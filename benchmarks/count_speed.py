@@ -6,7 +6,8 @@ Without --bam, pairs of 150 bp are drawn from the genome (default: ../shared/dat
 HS11286) and written as a sorted, indexed BAM with their true alignments, so that no aligner is needed: errors
 0.2 %, qualities in the four bins of current Illumina machines, 3 % of pairs at MAPQ 0, 1 % duplicates.
 
-Ours runs as a whole process (start of Python included), as mosdepth does, and again inside a warm process.
+Ours runs as a whole process (start of Python included), as mosdepth does, and again inside a warm process. The jobs
+take turns; a ratio is the median over the turns, for single figures follow what else the machine does.
 Counts are compared bin for bin with those of the pysam pass, and those of `samtools view` with -q and -F.
 """
 
@@ -17,6 +18,7 @@ import datetime
 import lzma
 import os
 import platform
+import resource
 import shutil
 import statistics
 import subprocess
@@ -25,6 +27,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pysam
@@ -36,6 +39,7 @@ READ_LENGTH = 150
 BIN = 1000
 MAPQ = 20
 GATK_SKIPPED = 0x404
+MOSDEPTH = "mosdepth -n -x -t 2 --by 1000"
 _CODES = np.zeros(256, np.uint8)
 for _letter, _code in zip(b"ACGTN", (1, 2, 4, 8, 15), strict=True):
     _CODES[_letter] = _CODES[_letter | 32] = _code
@@ -146,14 +150,22 @@ def samtools_counts(path: Path, lengths: dict[str, int], mapq: int) -> np.ndarra
     return counts
 
 
-def median_seconds(job: Callable[[], object], repeats: int) -> float:
-    """Median wall time."""
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        job()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
+class Seconds(NamedTuple):
+    """Of one job: wall time, and processor time of this process and its children."""
+
+    wall: float
+    processor: float
+
+
+def seconds_of(job: Callable[[], object]) -> Seconds:
+    """Run a job once."""
+
+    def processor() -> float:
+        return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+    began, used = time.perf_counter(), processor()
+    job()
+    return Seconds(time.perf_counter() - began, processor() - used)
 
 
 def mosdepth_job(bam: Path, folder: str) -> Callable[[], object] | None:
@@ -208,18 +220,27 @@ def main() -> None:
         jobs: dict[str, Callable[[], object] | None] = {
             "copyfold cnv count": count,
             "copyfold, counting alone": lambda: count_bam(bam, bins, chromosome_mapq=MAPQ),
-            "mosdepth -n -x -t 2 --by 1000": mosdepth_job(bam, folder),
+            MOSDEPTH: mosdepth_job(bam, folder),
             "pysam, one pass over read starts": lambda: pysam_counts(bam, lengths, MAPQ),
         }
         print(
             f"\n{datetime.date.today().isoformat()}, {os.cpu_count()} × {platform.processor() or platform.machine()}, "
             f"Python {platform.python_version()}; {counted.n_reads:,} reads, "
-            f"{bam.stat().st_size / 1e6:.0f} MB; median of {options.repeats}\n"
+            f"{bam.stat().st_size / 1e6:.0f} MB; median of {options.repeats} turns\n"
         )
-        print("| tool                             | seconds |\n|----------------------------------|---------|")
-        for name, job in jobs.items():
-            seconds = "absent" if job is None else f"{median_seconds(job, options.repeats):.2f}"
-            print(f"| {name:<32} | {seconds:>7} |")
+        present = {name: job for name, job in jobs.items() if job is not None}
+        turns = []
+        for turn in range(options.repeats):
+            names = list(present) if turn % 2 else list(reversed(present))
+            turns.append({name: seconds_of(present[name]) for name in names})
+        print("| tool                             | wall, s | CPU, s | wall / mosdepth | CPU / mosdepth |")
+        print("|----------------------------------|---------|--------|-----------------|----------------|")
+        for name in present:
+            cells = [f"{statistics.median(turn[name][k] for turn in turns):.2f}" for k in range(2)]
+            for k in range(2):
+                ratios = [turn[name][k] / turn[MOSDEPTH][k] for turn in turns if MOSDEPTH in turn]
+                cells.append(f"{statistics.median(ratios):.2f}" if ratios else "absent")
+            print(f"| {name:<32} | {cells[0]:>7} | {cells[1]:>6} | {cells[2]:>15} | {cells[3]:>14} |")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -51,6 +52,7 @@ def count(
 
     From a BAM: `copyfold cnv count ERR1.bam --reference REF --out counts`
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # else a thread spins idly beside us
     from copyfold.app.counts import CountOptions, count_sample
     from copyfold.core.console import Console
 

@@ -9,6 +9,7 @@ import pysam
 import pytest
 
 from copyfold.cnv.counting import bins_of, count_bam, fit_ori_ter, sample_quality
+from copyfold.cnv.counting.tally import median
 
 LENGTH = 5_000_000.0
 CENTRE = np.arange(500.0, LENGTH, 1_000)
@@ -83,3 +84,10 @@ def test_median_depth_is_of_the_chromosome(tmp_path: Path) -> None:
     assert quality.median_count == 100
     assert quality.median_depth == pytest.approx(5.0)
     assert quality.covered_share == 1
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 8])
+def test_median_is_numpys(n):
+    values = np.random.default_rng(n).normal(size=(5, n))
+    np.testing.assert_array_equal(median(values, axis=1), np.median(values, axis=1))
+    np.testing.assert_array_equal(median(values[:, 0]), np.median(values[:, 0]))

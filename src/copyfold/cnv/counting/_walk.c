@@ -168,23 +168,31 @@ static int append(Carry *c, const uint8_t *bytes, int64_t size) {
     return 1;
 }
 
-/* Walk a block in its place, or behind what the blocks before it left; 0 without memory. */
+/* Bytes that the carried record takes in all; 4 while its length is not known, what is there for a length that cannot be. */
+static int64_t carried_record(const Carry *c) {
+    if (c->size < 4) return 4;
+    int64_t length = i32(c->bytes);
+    return length < FIXED_BYTES - 4 || length > MAX_RECORD ? c->size : 4 + length;
+}
+
+/* Walk a block in its place, behind the record that the blocks before it began; 0 without memory. */
 static int walk_block(const uint8_t *block, int64_t size, Carry *carry, Tallies *t, Outcome *o) {
-    const uint8_t *data = block;
-    int64_t n_records = o->n_records;
+    int64_t used = 0, n_records = o->n_records;
     if (carry->size) {
-        if (!append(carry, block, size)) return 0;
-        data = carry->bytes;
-        size = carry->size;
-        if (size >= 4 && i32(data) <= MAX_RECORD && size < 4 + i32(data)) return 1; /* the record goes on still */
+        for (int64_t wanted; carry->size < (wanted = carried_record(carry)) && used < size;) {
+            int64_t taken = smaller(wanted - carry->size, size - used);
+            if (!append(carry, block + used, taken)) return 0;
+            used += taken;
+        }
+        if (carry->size < carried_record(carry)) return 1; /* the record goes on still */
+        *o = walk(carry->bytes, carry->size, t);
+        n_records = o->n_records += n_records;
+        if (o->problem) return 1;
+        carry->size = 0;
     }
-    *o = walk(data, size, t);
+    *o = walk(block + used, size - used, t);
     o->n_records += n_records;
-    if (o->problem) return 1;
-    if (data == block) return append(carry, block + o->consumed, size - o->consumed);
-    carry->size -= o->consumed;
-    memmove(carry->bytes, carry->bytes + o->consumed, (size_t)carry->size);
-    return 1;
+    return o->problem || append(carry, block + used + o->consumed, size - used - o->consumed);
 }
 
 enum { CONTIG_OF_REFERENCE, LENGTH, OFFSET, BIN_BEGIN, BIN_END, MIN_MAPQ, STARTS, DEPTH_CHANGE, TOTALS, N_ARRAYS };
@@ -209,7 +217,7 @@ static PyObject *walk_blocks(PyObject *blocks, const Py_buffer *rest, Tallies *t
     Carry carry = {NULL, 0, 0};
     Outcome o = {0, FINE, 0, 0};
     PyObject *result = NULL;
-    int enough_memory = views && append(&carry, rest->buf, rest->len);
+    int enough_memory = views && walk_block(rest->buf, rest->len, &carry, t, &o);
     while (enough_memory && taken < n_blocks &&
            !PyObject_GetBuffer(PyList_GetItem(blocks, taken), views + taken, PyBUF_SIMPLE))
         taken++;

@@ -23,10 +23,13 @@ END_MARKER = bytes.fromhex("1f8b08040000000000ff0600424302001b000300000000000000
 MAX_BLOCK = 1 << 16
 """Bytes of a block, before and after inflation; the format allows no more."""
 
-_READ_BYTES = 1 << 17
+_READ_BYTES = 1 << 18
+"""More than any block takes."""
+
 _BLOCKS = 32
 _THREADS = 2
 _AHEAD = 24
+_KEPT_BYTES = 1 << 24
 _FIXED = struct.Struct("<4sIBBH")
 _TAIL = struct.Struct("<II")
 
@@ -49,6 +52,7 @@ def inflated_chunks(path: Path) -> Generator[list[bytearray], None, None]:
     InputError
         The file is missing, empty, not BGZF, damaged (size or CRC-32 of a block) or truncated.
     """
+    _keep_freed_memory()
     try:
         with Path(path).open("rb") as handle, ThreadPoolExecutor(_THREADS) as pool:
             waiting: deque[Future[list[bytearray]]] = deque()
@@ -68,26 +72,34 @@ def inflated_chunks(path: Path) -> Generator[list[bytearray], None, None]:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the file and the disk") from error
 
 
+def _keep_freed_memory() -> None:
+    """Let the C library keep what is freed for the blocks to come.
+
+    glibc hands freed memory back from 128 KiB on and fetches it again, page by page, for the next block: a quarter of
+    the processor time of a count. Its limits follow the largest block freed (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    bytearray(_KEPT_BYTES)
+
+
 def _compressed_chunks(path: Path, handle: BinaryIO) -> Iterator[tuple[bytes, list[Block]]]:
     """Buffers with up to `_BLOCKS` of the whole blocks in them; checks that the last block is the end marker."""
-    rest = b""
     last = b""
     position = 0
-    while more := handle.read(_READ_BYTES):
-        buffer = rest + more
+    while True:
+        handle.seek(position)  # the begun block at the end is read again: cheaper than joining it to what follows
+        buffer = handle.read(_READ_BYTES)
         blocks = _blocks_in(path, buffer, position)
-        used = blocks[-1].end if blocks else 0
-        rest = buffer[used:]
-        position += used
-        if blocks:
-            last = buffer[blocks[-1].start : used]
+        if not blocks:
+            break
+        position += blocks[-1].end
+        last = buffer[blocks[-1].start : blocks[-1].end]
         for first in range(0, len(blocks), _BLOCKS):
             yield buffer, blocks[first : first + _BLOCKS]
-    if not position and not rest:
+    if not position and not buffer:
         raise InputError(f"{path}: the file is empty; write it again or leave the sample out")
-    if rest or last != END_MARKER:
+    if buffer or last != END_MARKER:
         raise InputError(
-            f"{path}: truncated ({'ends inside a block' if rest else 'the BGZF end marker is missing'} after "
+            f"{path}: truncated ({'ends inside a block' if buffer else 'the BGZF end marker is missing'} after "
             f"{position} bytes); copy it again or write it again with samtools"
         )
 

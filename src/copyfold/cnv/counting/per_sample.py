@@ -14,7 +14,16 @@ from copyfold.cnv.coordinates import Gene, same_contig
 from copyfold.cnv.counting import tally
 from copyfold.cnv.counting.alignments import Alignments
 from copyfold.cnv.counting.bam import HAVE_WALK, BamStream, References
-from copyfold.cnv.counting.tally import Layout, Tallies, add_alignments, depth_of, empty_tallies, lay_out, sums_between
+from copyfold.cnv.counting.tally import (
+    Layout,
+    Tallies,
+    add_alignments,
+    depth_of,
+    empty_tallies,
+    lay_out,
+    median,
+    sums_between,
+)
 from copyfold.cnv.store import Contigs
 from copyfold.errors import InputError
 
@@ -209,14 +218,14 @@ def local_copies(sample: SampleCounts, reach: int = 200_000) -> np.ndarray:
     median is 0. No cohort, GC or mappability is used: a first look, not a call.
     """
     chromosome = ~sample.plasmid_bins if not sample.is_plasmid.all() else np.ones(len(sample.contigs), bool)
-    everywhere = float(np.median(sample.chromosome_depth[chromosome]))
+    everywhere = float(median(sample.chromosome_depth[chromosome]))
     copies = np.full(len(sample.genes), np.nan)
     for column, (gene, depth) in enumerate(zip(sample.genes, sample.gene_depth, strict=True)):
         near = (
             chromosome & np.array([same_contig(gene.contig, name) for name in sample.contig_names])[sample.bin_contigs]
         )
         near &= (sample.contigs.end > gene.start - reach) & (sample.contigs.start < gene.end + reach)
-        expected = float(np.median(sample.chromosome_depth[near])) if near.any() else everywhere
+        expected = float(median(sample.chromosome_depth[near])) if near.any() else everywhere
         copies[column] = depth / expected if expected > 0 else np.nan
     return copies
 
@@ -313,7 +322,7 @@ def _sample_counts(plan: _Plan, tallies: Tallies) -> SampleCounts:
     for contig in np.flatnonzero(plan.is_plasmid):
         begin, length = layout.offsets[contig], layout.lengths[contig]
         inset = JUNCTION if length > 4 * JUNCTION else 0
-        replicon_depth[contig] = np.median(depth[begin + inset : begin + length - inset])
+        replicon_depth[contig] = median(depth[begin + inset : begin + length - inset])
     return SampleCounts(
         contigs,
         layout.names,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from copyfold.cnv.counting.per_sample import SampleCounts
+from copyfold.cnv.counting.tally import median
 
 MIN_MAPPED_SHARE = 0.6
 MIN_COVERED_SHARE = 0.7
@@ -109,8 +110,8 @@ def sample_quality(
     return SampleQuality(
         n_reads,
         mapped_share,
-        float(np.median(counts[chromosome])),
-        float(np.median(sample.chromosome_depth[chromosome])),
+        float(median(counts[chromosome])),
+        float(median(sample.chromosome_depth[chromosome])),
         covered_share,
         fit_ori_ter(counts[piece] / (end - start), (start + end) / 2, float(end[-1])),
         tuple(flags),
@@ -148,13 +149,13 @@ def fit_ori_ter(depth: np.ndarray, centre: np.ndarray, length: float) -> OriTer:
     if n_windows < 8:
         return OriTer(float("nan"), float("nan"))
     window = np.minimum((centre / length * n_windows).astype(np.int64), n_windows - 1)
-    medians = np.array([_median(depth[usable & (window == k)]) for k in range(n_windows)])
+    medians = np.array([_median_depth(depth[usable & (window == k)]) for k in range(n_windows)])
     held = np.isfinite(medians)
     if held.sum() < 8:
         return OriTer(float("nan"), float("nan"))
     place = ((np.arange(n_windows) + 0.5) / n_windows)[held]
     signal = np.log2(medians[held])
-    scale = max(1.4826 * float(np.median(np.abs(np.diff(signal)))) / np.sqrt(2), 1e-6)
+    scale = max(1.4826 * float(median(np.abs(np.diff(signal)))) / np.sqrt(2), 1e-6)
 
     origins = (np.arange(_ORIGINS) + 0.5) / _ORIGINS
     distance = np.abs(place[None, :] - origins[:, None])
@@ -167,7 +168,7 @@ def fit_ori_ter(depth: np.ndarray, centre: np.ndarray, length: float) -> OriTer:
         spread = np.maximum((weight * centred**2).sum(axis=1), 1e-12)
         slope = (weight * centred * (signal - mean_signal[:, None])).sum(axis=1) / spread
         residual = signal - mean_signal[:, None] - slope[:, None] * centred
-        spans = np.maximum(1.4826 * np.median(np.abs(residual), axis=1), scale)[:, None]
+        spans = np.maximum(1.4826 * median(np.abs(residual), axis=1), scale)[:, None]
         weight = np.clip(1 - (residual / (_BISQUARE * spans)) ** 2, 1e-6, None) ** 2
     far = np.abs(residual) / scale
     loss = np.where(far <= _HUBER, far**2 / 2, _HUBER * (far - _HUBER / 2)).sum(axis=1)
@@ -178,5 +179,5 @@ def fit_ori_ter(depth: np.ndarray, centre: np.ndarray, length: float) -> OriTer:
     return OriTer(float(2 ** (2 * slope[best])), float(origins[best] * length))
 
 
-def _median(values: np.ndarray) -> float:
-    return float(np.median(values)) if values.size else float("nan")
+def _median_depth(values: np.ndarray) -> float:
+    return float(median(values)) if values.size else float("nan")

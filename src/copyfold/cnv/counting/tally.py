@@ -145,5 +145,13 @@ def sums_between(values: np.ndarray, begin: np.ndarray, end: np.ndarray) -> np.n
 
 
 def depth_of(depth_change: np.ndarray) -> np.ndarray:
-    """Depth at every place, from its changes: (n_places,), int32. Every contig's changes add up to 0."""
-    return np.cumsum(depth_change, dtype=np.int32)
+    """Depth at every place, from its changes and in their array: (n_places,), int32. A contig's changes sum to 0."""
+    return np.cumsum(depth_change, dtype=np.int32, out=depth_change)
+
+
+def median(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    """`numpy.median` of finite values, without importing masked arrays, a hundredth of the time of a count."""
+    upper = values.shape[axis] // 2
+    lower = (values.shape[axis] - 1) // 2
+    ordered = np.partition(values, sorted({lower, upper}), axis=axis)
+    return np.take(ordered, [lower, upper], axis=axis).mean(axis=axis)

@@ -14,7 +14,7 @@ import numpy as np
 
 from copyfold.cnv.coordinates import Gene
 from copyfold.cnv.store import Contigs
-from copyfold.cnv.tables import read_table
+from copyfold.cnv.tables import Table, read_table
 from copyfold.core.files import file_digest, read_json, write_json, write_text
 from copyfold.errors import InputError
 
@@ -233,19 +233,20 @@ def read_reference(path: Path) -> Reference:
     if found != REFERENCE_FORMAT:
         raise InputError(f"{path}: is of format {found}; this version of copyfold reads {REFERENCE_FORMAT}")
     _check_digests(path, manifest)
-    contigs, bins, genes = (_read(path, name) for name in ("contigs.tsv", "bins.tsv", "genes.tsv"))
+    contigs, genes = (_read(path, name) for name in ("contigs.tsv", "genes.tsv"))
+    bins = _read_columns(path, "bins.tsv")
     try:
         return Reference(
             path,
             tuple(_contig(row) for row in contigs),
             Contigs(
-                np.array([row["contig"] for row in bins]),
-                np.array([row["start"] for row in bins]).astype(np.int64) - 1,
-                np.array([row["end"] for row in bins]).astype(np.int64),
+                np.array(bins["contig"]),
+                np.array(list(map(int, bins["start"])), np.int64) - 1,
+                np.array(list(map(int, bins["end"])), np.int64),
             ),
-            _shares(bins, "gc"),
-            _shares(bins, "mappability"),
-            np.array([row["kind"] for row in bins]),
+            _shares(bins["gc"]),
+            _shares(bins["mappability"]),
+            np.array(bins["kind"]),
             tuple(_gene(row) for row in genes),
             int(manifest["bin_size"]),
             dict(manifest["parameters"]),
@@ -266,15 +267,25 @@ def _check_digests(path: Path, manifest: dict[str, Any]) -> None:
             )
 
 
-def _read(path: Path, name: str) -> list[dict[str, str]]:
+def _open_table(path: Path, name: str) -> Table:
     table = read_table(path / name, may_be_empty=name == "genes.tsv")
     if missing := [column for column in _COLUMNS[name] if column not in table.columns]:
         raise InputError(f"{path / name}: no column {missing[0]}; build the reference again")
+    return table
+
+
+def _read(path: Path, name: str) -> list[dict[str, str]]:
+    table = _open_table(path, name)
     return [dict(zip(table.columns, cells, strict=True)) for _, cells in table.rows]
 
 
-def _shares(rows: list[dict[str, str]], column: str) -> np.ndarray:
-    return np.array([row[column] or "nan" for row in rows]).astype(np.float64)
+def _read_columns(path: Path, name: str) -> dict[str, tuple[str, ...]]:
+    table = _open_table(path, name)
+    return dict(zip(table.columns, zip(*(cells for _, cells in table.rows), strict=True), strict=True))
+
+
+def _shares(cells: Sequence[str]) -> np.ndarray:
+    return np.array([float(cell or "nan") for cell in cells])
 
 
 def _contig(row: Mapping[str, str]) -> ReferenceContig:
