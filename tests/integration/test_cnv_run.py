@@ -27,6 +27,7 @@ ARTEFACTS = {
     "sample_ids.npy",
     "run.json",
     "metrics.json",
+    "report.html",
 }
 PLASMID_COLUMNS = {
     "blaKPC": "blaKPC-2",
@@ -153,7 +154,7 @@ def test_the_record_says_what_was_done_with_what(vae_run, cohort):
     digests = record["inputs"]
     assert all(digest.startswith("sha256:") for digest in digests.values())
     assert set(digests) == {key for key in yaml.safe_load((cohort / "config.yaml").read_text()) if key != "out_dir"}
-    assert list(record["stages"]) == ["train", "infer", "segment", "call", "evaluate"]
+    assert list(record["stages"]) == ["train", "infer", "segment", "call", "evaluate", "report"]
     assert {stage["status"] for stage in record["stages"].values()} == {"done"}
 
 

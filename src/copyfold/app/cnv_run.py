@@ -14,6 +14,7 @@ import numba
 import numpy as np
 import torch
 
+from copyfold.app.report import REPORT_STAGE, report_stage
 from copyfold.cnv.config import CnvConfig
 from copyfold.cnv.pipeline import ARTEFACTS, STAGES, CnvInputs, Job, load_inputs, train
 from copyfold.cnv.store import Contigs
@@ -95,6 +96,7 @@ def train_run(config_path: Path, overrides: Sequence[str], *, resume: bool, devi
             if not (continued and run.stage_done("train")):
                 _do(job, "train", lambda: train(job, resume=continued))
             _do_rest(job, STAGES, continued)
+            report_stage(run, console)
             run.finish("complete")
     return config.out_dir
 
@@ -170,6 +172,7 @@ def call_new(
             run.finish_stage("train", elsewhere=True)
             job = _job(config, inputs, run, torch_device, console)
             _do_rest(job, {name: STAGES[name] for name in ("infer", "segment", "call")}, continued)
+            report_stage(run, console)
             run.finish("complete")
     return config.out_dir
 
@@ -218,6 +221,8 @@ def rerun_stage(run_path: Path, stage: str, overrides: Sequence[str], *, device:
         with _true_status(run):
             job = _job(config, inputs, run, torch_device, console)
             _do(job, stage, lambda: STAGES[stage](job))
+            if not later:
+                report_stage(run, console)
             run.finish("incomplete" if later else "complete", f"to do: {', '.join(later)}" if later else "")
     if later:
         console.say(f"out of date now: {', '.join(later)} — run `copyfold cnv {later[0]} {run_path}` next")
@@ -270,6 +275,7 @@ def _job(config: CnvConfig, inputs: CnvInputs, run: RunDirectory, device: torch.
 
 def _do(job: Job, stage: str, work: Any) -> None:
     started = time.perf_counter()
+    job.run.forget_stages([REPORT_STAGE])
     job.run.start_stage(stage)
     found = work()
     seconds = time.perf_counter() - started

@@ -102,6 +102,8 @@ def _summary(folder: CohortFolder, table: pd.DataFrame, genes: list[str]) -> lis
     else:
         lines += ["", "no calls yet"]
     where = [("samples, with every call", "cohort.tsv"), ("calls, segments, evaluation", "run"), ("counts", "counts")]
+    if genes:
+        where.insert(0, ("to open in a browser", "run/report.html"))
     lines += ["", *(f"{what + ':':<28} {folder.path.resolve() / name}" for what, name in where)]
     return lines
 

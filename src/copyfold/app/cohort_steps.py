@@ -82,8 +82,7 @@ def train_cohort(folder: CohortFolder, console: Console) -> None:
     A run of other data or another configuration gives way: as ``run.previous`` where it was complete.
     """
     from copyfold.app.cnv_run import train_run
-    from copyfold.cnv.config import CnvConfig
-    from copyfold.cnv.pipeline import SMALL_COHORT
+    from copyfold.cnv.config import SMALL_COHORT, CnvConfig
     from copyfold.core.config import load_config, read_yaml_mapping
     from copyfold.core.registry import find_modules_in
 

@@ -19,16 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pysam
 
+from copyfold.app.finished_runs import open_copy_ratios, open_run_store
 from copyfold.cnv import exports
 from copyfold.cnv.call_tables import read_calls
-from copyfold.cnv.config import CnvConfig
-from copyfold.cnv.plugins import REGISTRIES
 from copyfold.cnv.reference import read_reference
-from copyfold.cnv.store import Contigs, Store, open_store
-from copyfold.core.config import build_config
+from copyfold.cnv.store import Contigs, Store
 from copyfold.core.console import Console
-from copyfold.core.files import atomic_folder, atomic_path, file_digest, read_npy, write_json
-from copyfold.core.registry import find_modules_in
+from copyfold.core.files import atomic_folder, atomic_path, read_npy, write_json
 from copyfold.core.rundir import read_run_record
 from copyfold.errors import ConfigError, InputError, RunError
 
@@ -230,24 +227,17 @@ class _Export:
 
     def _bedgraphs(self, store: Store) -> Iterator[tuple[str, Iterator[str]]]:
         """Each sample with its lines: copy ratios as the run's segmenter takes them."""
-        reconstructions = read_npy(self.run / "reconstructions.npy")
-        if reconstructions.shape != store.counts.shape:
-            raise RunError(
-                f"{self.run}: reconstructions.npy has shape {reconstructions.shape}, the store {store.counts.shape}; "
-                f"`copyfold cnv infer {self.run}` makes it again"
-            )
-        find_modules_in(Path(self.record.get("config_folder", self.run)))
-        config = _without_inputs(self.record["config"], self.run)
-        segmenter = REGISTRIES["hmm"].resolve(config.hmm)(config)
+        reader = open_copy_ratios(self.run, self.record, store)
         row_of = {name: row for row, name in enumerate(store.sample_ids.tolist())}
         with self.console.progress("exporting, sample", len(self.samples)) as progress:
-            for first in range(0, len(self.samples), _BATCH_SAMPLES):
-                batch = self.samples[first : first + _BATCH_SAMPLES]
-                rows = np.array([row_of[name] for name in batch])
-                found = segmenter.copy_ratios(np.asarray(store.counts[rows]), np.asarray(reconstructions[rows]))
-                for name, ratio, masked in zip(batch, found.ratio, found.masked, strict=True):
+            rows = np.array([row_of[name] for name in self.samples])
+            done = 0
+            for batch, found in reader.batches(rows, _BATCH_SAMPLES):
+                names = store.sample_ids[batch].tolist()
+                for name, ratio, masked in zip(names, found.ratio, found.masked, strict=True):
                     yield name, exports.bedgraph_lines(ratio, masked, store.contigs)
-                progress(first + len(batch))
+                done += len(batch)
+                progress(done)
 
     def multiqc(self) -> None:
         table = read_calls(self.run / "gene_calls.tsv")
@@ -284,16 +274,7 @@ class _Export:
         return lengths, base_at, reference.fasta.resolve().as_uri()
 
     def _store(self, *, unchanged: bool = False) -> Store:
-        """The run's store; `unchanged` compares its digest too."""
-        path = Path(self.record["config"]["store_path"])
-        moved = f"`copyfold cnv evaluate {self.run} --set store_path=PLACE` tells the run where it is"
-        if not path.is_dir():
-            raise InputError(f"{path}: no such store; {moved}")
-        store = open_store(path, check_values=False)
-        digest = self.record.get("inputs", {}).get("store_path")
-        if not set(self.samples) <= set(store.sample_ids.tolist()) or (unchanged and file_digest(path) != digest):
-            raise InputError(f"{path}: its content is no longer what the run read; {moved}")
-        return store
+        return open_run_store(self.run, self.record, self.samples, unchanged=unchanged)
 
     def _segments(self) -> Iterator[pd.DataFrame]:
         """Segments of the chosen samples, a batch of rows at a time.
@@ -368,13 +349,6 @@ def _lengths(contigs: Contigs) -> dict[str, int]:
     for chrom, end in zip(contigs.chrom.tolist(), contigs.end.tolist(), strict=True):
         lengths[chrom] = max(end, lengths.get(chrom, 0))
     return lengths
-
-
-def _without_inputs(values: dict[str, Any], run: Path) -> CnvConfig:
-    """The run's configuration without inputs that an export does not read, which may have gone."""
-    needless = {key: None for key in values if key.endswith("_path") and key != "store_path"}
-    paths = {key: Path(values[key]) for key in ("store_path", "out_dir")}
-    return build_config(CnvConfig, values | needless | paths, str(Path(run) / "run.json"))
 
 
 def _write(target: Path, lines: Iterable[str]) -> None:

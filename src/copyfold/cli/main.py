@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from copyfold.cli import cnv, config, demo
+from copyfold.cli import cnv, config, demo, report
 from copyfold.errors import CopyfoldError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ Then `copyfold config init cnv`, edit the paths, `copyfold cnv train config.yaml
 app.add_typer(cnv.app, name="cnv")
 app.add_typer(config.app, name="config")
 app.command("demo")(demo.demo)
+app.command("report")(report.report)
 
 
 def _print_version(asked: bool) -> None:

@@ -13,6 +13,8 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 OptionalPath = ConfigPath | None
 
+SMALL_COHORT = 50
+"""Below this many isolates a VAE has no cohort to learn, and ``train`` recommends ``pca_baseline``."""
 _OPTIONAL_INPUTS = (
     "plasmid_store_path",
     "kpsc_gt_path",

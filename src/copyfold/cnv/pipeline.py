@@ -20,7 +20,7 @@ import torch
 
 from copyfold.cnv.call_tables import called_genes, count_kinds, read_calls, write_calls
 from copyfold.cnv.callers import GeneCaller, plasmid_targets, spread_segments
-from copyfold.cnv.config import CnvConfig
+from copyfold.cnv.config import SMALL_COHORT, CnvConfig
 from copyfold.cnv.coordinates import DEFAULT_CHROMOSOMAL_PANEL, Gene, find_gene_bins, flank_bins, read_gene_table
 from copyfold.cnv.evaluation import summarise_segments
 from copyfold.cnv.evaluation_text import format_evaluation
@@ -46,8 +46,6 @@ ARTEFACTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Files that each stage writes."""
 BATCH_ROWS = 256
-SMALL_COHORT = 50
-"""Below this many isolates a VAE has no cohort to learn, and ``train`` recommends ``pca_baseline``."""
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ def read_ground_truth(
     table.index = pd.Index(table.index.astype(str), name="sample_id")
     lineages = pd.Series(pd.NA, index=table.index, dtype="string", name="ST")
     if meta_path is not None:
-        known = _read_sequence_types(Path(meta_path))
+        known = read_sequence_types(Path(meta_path))
         _check_shared(Path(meta_path), known, Path(gt_path), counts)
         lineages = pd.Series(known, dtype="string", name="ST").reindex(table.index)
     return GroundTruth(table, sources, lineages)
@@ -192,7 +192,14 @@ def count_shv(cells: Sequence[str]) -> int | None:
     return sum(bool(_SHV_ALLELE.match(entry.strip())) for cell in cells for entry in cell.split(";"))
 
 
-def _read_sequence_types(path: Path) -> dict[str, str | None]:
+def read_sequence_types(path: Path) -> dict[str, str | None]:
+    """Sequence type of each sample of a metadata table (columns sample_id, ST); None where it says unknown.
+
+    Raises
+    ------
+    InputError
+        The table cannot be read or lacks a column, or a sample stands twice with different types.
+    """
     table = read_table(path)
     key, column = table.position("sample_id"), table.position("ST")
     return _by_sample(table, key, lambda _, fields: None if fields[column] in _UNKNOWN_ST else fields[column])

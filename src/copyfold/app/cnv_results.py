@@ -1,0 +1,220 @@
+"""A copy-number run read for its report and its plots. What is missing or damaged is told, and the rest is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from copyfold.app.cohort_folder import CohortFolder
+from copyfold.app.finished_runs import CopyRatioReader, open_copy_ratios, open_run_store
+from copyfold.cnv.call_tables import read_calls
+from copyfold.cnv.coordinates import DEFAULT_CHROMOSOMAL_PANEL, Gene, find_gene_bins, read_gene_table
+from copyfold.cnv.segmentation import neighbour_variance
+from copyfold.cnv.store import Contigs, Store
+from copyfold.cnv.truth import read_sequence_types
+from copyfold.core.console import Console
+from copyfold.core.files import read_json, read_npy
+from copyfold.errors import CopyfoldError, InputError, RunError
+from copyfold.report.cnv.results import CnvResults, GeneResult, SegmentCounts, Track, count_segments, gene_results
+
+_BATCH_SAMPLES = 256
+_SEGMENT_COLUMNS = ["sample_id", "chrom", "x0", "x1", "cn", "confidence", "ratio"]
+
+Found = TypeVar("Found")
+
+
+def read_results(run: Path, record: Mapping[str, Any], lineages: Path | None, console: Console) -> CnvResults:
+    """Read everything that a report shows of a run.
+
+    Parameters
+    ----------
+    run : Path
+    record : mapping
+        Its run.json.
+    lineages : Path or None
+        Table with columns sample_id and ST. None takes the run's kpsc_meta_path, or the sheet of the cohort it is of.
+    console : Console
+
+    Raises
+    ------
+    CopyfoldError
+        The calls cannot be read, or `lineages` cannot. What else is missing is named in ``unread``.
+    """
+    run = Path(run)
+    config = record["config"]
+    told: list[str] = []
+
+    def attempt(read: Callable[[], Found]) -> Found | None:
+        try:
+            return read()
+        except CopyfoldError as error:
+            told.append(str(error))
+            return None
+
+    calls = read_calls(run / "gene_calls.tsv")
+    sample_ids = calls["sample_id"].to_numpy(dtype=np.str_)
+    medians = calls["median_depth"].to_numpy(dtype=np.float64) if "median_depth" in calls else np.zeros(len(calls))
+    places = attempt(lambda: gene_places(config)) or {}
+    genes = gene_results(calls, sample_ids, config, places)
+    if (run / "plasmid_gene_calls.tsv").exists() and config.get("plasmid_store_path"):
+        plasmid = attempt(lambda: read_calls(run / "plasmid_gene_calls.tsv"))
+        genes += () if plasmid is None else gene_results(plasmid, sample_ids, config, {})
+    if lineages is not None:
+        known = read_sequence_types(lineages)
+    else:
+        known = attempt(lambda: _known_lineages(run, config)) or {}
+    results = CnvResults(
+        name=run.resolve().name,
+        record=record,
+        sample_ids=sample_ids,
+        lineages=np.array([known.get(name) or "" for name in sample_ids.tolist()], dtype=np.str_),
+        medians=medians,
+        genes=genes,
+        latents=attempt(lambda: _latents(run, len(sample_ids))),
+        training_log=attempt(lambda: _table(run / "training_log.tsv")),
+        metrics=attempt(lambda: read_json(run / "metrics.json")) if (run / "metrics.json").exists() else None,
+        recurrent=attempt(lambda: _table(run / "recurrent_segments.tsv")),
+    )
+    store = attempt(lambda: open_run_store(run, record, sample_ids.tolist(), unchanged=True))
+    if store is not None:
+        results = replace(results, contigs=store.contigs)
+        results = replace(results, segments=attempt(lambda: _segment_counts(run, config, sample_ids, store.contigs)))
+        reader = attempt(lambda: open_copy_ratios(run, record, store))
+        if reader is not None:
+            results = replace(
+                results,
+                noise=_noise(reader, _rows(store, sample_ids), console),
+                genes=tuple(_with_raw_level(gene, store, results.medians, sample_ids) for gene in genes),
+            )
+    return replace(results, unread=tuple(told))
+
+
+def read_tracks(run: Path, record: Mapping[str, Any], samples: Sequence[str]) -> list[Track]:
+    """Depth of some isolates along the genome, in the order asked for.
+
+    Raises
+    ------
+    CopyfoldError
+        The run is not far enough along, or its store is gone or changed.
+    """
+    store = open_run_store(run, record, list(samples), unchanged=True)
+    reader = open_copy_ratios(run, record, store)
+    path = Path(run) / "segments.parquet"
+    if not path.exists():
+        raise RunError(f"{path}: missing; run `copyfold cnv segment {run}`")
+    try:
+        table = pq.read_table(path, columns=_SEGMENT_COLUMNS, filters=[("sample_id", "in", list(samples))]).to_pandas()
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); run `cnv segment` again") from None
+    tracks = []
+    for batch, ratios in reader.batches(_rows(store, np.array(samples)), _BATCH_SAMPLES):
+        for row, ratio, masked in zip(batch.tolist(), ratios.ratio, ratios.masked, strict=True):
+            sample = str(store.sample_ids[row])
+            counts, expected = np.asarray(store.counts[row]), np.asarray(reader.reconstructions[row])
+            mine = table[table["sample_id"] == sample]
+            tracks.append(Track(sample, store.contigs, counts, expected, ratio, masked, mine))
+    return tracks
+
+
+def gene_places(config: Mapping[str, Any]) -> dict[str, Gene]:
+    """The chromosomal genes of a run's configuration, by name."""
+    path = config.get("gene_coords_path")
+    genes = read_gene_table(Path(path), "chromosome") if path else DEFAULT_CHROMOSOMAL_PANEL
+    return {gene.name: gene for gene in genes}
+
+
+def _known_lineages(run: Path, config: Mapping[str, Any]) -> Mapping[str, str | None]:
+    if config.get("kpsc_meta_path"):
+        return read_sequence_types(Path(config["kpsc_meta_path"]))
+    cohort = CohortFolder(run.resolve().parent)
+    if not (cohort.path / "cohort.json").exists():
+        return {}
+    return {each.sample: each.lineage for each in cohort.read_sheet().samples}
+
+
+def _latents(run: Path, n_samples: int) -> np.ndarray | None:
+    if not (run / "latents.npy").exists():
+        return None
+    latents = np.asarray(read_npy(run / "latents.npy"))
+    if latents.ndim != 2 or len(latents) != n_samples or not np.isfinite(latents).all():
+        raise InputError(f"{run / 'latents.npy'}: not one row of numbers for each isolate; `cnv infer` makes it again")
+    return latents
+
+
+def _table(path: Path) -> pd.DataFrame | None:
+    """A tab-separated table with numbers where there are numbers; None where there is no file."""
+    if not path.exists():
+        return None
+    try:
+        return pd.read_csv(path, sep="\t", comment="#", keep_default_na=False, na_values=["", "NA", "nan"])
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
+
+
+def _segment_counts(
+    run: Path, config: Mapping[str, Any], sample_ids: np.ndarray, contigs: Contigs
+) -> SegmentCounts | None:
+    """Segments counted a batch of rows at a time, since there may be millions."""
+    path = run / "segments.parquet"
+    if not path.exists():
+        return None
+    row_of = {name: row for row, name in enumerate(sample_ids.tolist())}
+    columns_of = {str(name): np.flatnonzero(contigs.chrom == name) for name in np.unique(contigs.chrom)}
+    gains, losses = (np.zeros(len(contigs), dtype=np.int64) for _ in range(2))
+    per_sample = np.zeros(len(sample_ids), dtype=np.int64)
+    try:
+        with pq.ParquetFile(path, read_dictionary=["sample_id", "chrom"]) as table:
+            for batch in table.iter_batches(columns=_SEGMENT_COLUMNS[:-1]):
+                names = batch.column("sample_id")
+                rows = np.array([row_of[name] for name in names.dictionary.to_pylist()])
+                per_sample += np.bincount(rows[names.indices.to_numpy()], minlength=len(sample_ids))
+                chroms = batch.column("chrom")
+                x0, x1, cn, confidence = (batch.column(i).to_numpy() for i in range(2, 6))
+                confident = confidence >= config["cnv_min_confidence"]
+                for code, chrom in enumerate(chroms.dictionary.to_pylist()):
+                    mine = chroms.indices.to_numpy() == code
+                    columns = columns_of[chrom]
+                    starts = contigs.start[columns]
+                    first = columns[0] + np.searchsorted(starts, x0[mine])
+                    stop = columns[0] + np.searchsorted(starts, x1[mine])
+                    more = count_segments(cn[mine], first, stop, confident[mine], len(contigs))
+                    gains += more[0]
+                    losses += more[1]
+    except (OSError, pa.ArrowException, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: cannot be read ({reason}); `copyfold cnv segment {run}` makes it again") from None
+    return SegmentCounts(gains, losses, per_sample)
+
+
+def _noise(reader: CopyRatioReader, rows: np.ndarray, console: Console) -> np.ndarray:
+    noise = np.empty(len(rows))
+    done = 0
+    with console.progress("measuring noise, sample", len(rows)) as progress:
+        for batch, ratios in reader.batches(rows, _BATCH_SAMPLES):
+            noise[done : done + len(batch)] = np.sqrt(neighbour_variance(ratios, reader.store.contigs.chain_starts))
+            done += len(batch)
+            progress(done)
+    return noise
+
+
+def _with_raw_level(gene: GeneResult, store: Store, medians: np.ndarray, sample_ids: np.ndarray) -> GeneResult:
+    """The gene with its typical depth over the isolates' medians, before any model."""
+    usable = medians >= 1
+    if gene.place is None or not usable.any():
+        return gene
+    found = find_gene_bins(gene.place, store.contigs)
+    depth = store.counts[:, found.bins].astype(np.float64) @ (found.weights / found.weights.sum())
+    levels = depth[_rows(store, sample_ids)][usable] / medians[usable]
+    return replace(gene, raw_level=float(np.median(levels)))
+
+
+def _rows(store: Store, samples: np.ndarray) -> np.ndarray:
+    row_of = {name: row for row, name in enumerate(store.sample_ids.tolist())}
+    return np.array([row_of[name] for name in samples.tolist()])

@@ -1,0 +1,84 @@
+"""A finished copy-number run and the store it read, opened again: what reports, plots and exports start from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from copyfold.cnv.config import CnvConfig
+from copyfold.cnv.normalise import CopyRatios
+from copyfold.cnv.plugins import REGISTRIES
+from copyfold.cnv.segmentation import Segmenter
+from copyfold.cnv.store import Store, open_store
+from copyfold.core.config import build_config
+from copyfold.core.files import file_digest, read_npy
+from copyfold.core.registry import find_modules_in
+from copyfold.errors import InputError, RunError
+
+
+def open_run_store(run: Path, record: Mapping[str, Any], samples: list[str], *, unchanged: bool = False) -> Store:
+    """The store of a run; it must hold `samples`, and `unchanged` compares its digest too.
+
+    Raises
+    ------
+    InputError
+        It is not there or no longer what the run read; the message says how to tell the run where it is.
+    """
+    path = Path(record["config"]["store_path"])
+    moved = f"`copyfold cnv evaluate {run} --set store_path=PLACE` tells the run where it is"
+    if not path.is_dir():
+        raise InputError(f"{path}: no such store; {moved}")
+    store = open_store(path, check_values=False)
+    digest = record.get("inputs", {}).get("store_path")
+    if not set(samples) <= set(store.sample_ids.tolist()) or (unchanged and file_digest(path) != digest):
+        raise InputError(f"{path}: its content is no longer what the run read; {moved}")
+    return store
+
+
+def config_without_inputs(run: Path, record: Mapping[str, Any]) -> CnvConfig:
+    """The run's configuration without inputs besides the store, which may have gone."""
+    values: dict[str, Any] = dict(record["config"])
+    needless = {key: None for key in values if key.endswith("_path") and key != "store_path"}
+    paths = {key: Path(values[key]) for key in ("store_path", "out_dir")}
+    return build_config(CnvConfig, values | needless | paths, str(Path(run) / "run.json"))
+
+
+@dataclass(frozen=True)
+class CopyRatioReader:
+    """Copy ratios of a run, as its segmenter takes them from counts and reconstructions."""
+
+    store: Store
+    reconstructions: np.ndarray
+    segmenter: Segmenter
+
+    def batches(self, rows: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, CopyRatios]]:
+        """`rows` of the store, `size` at a time, with their ratios."""
+        for first in range(0, len(rows), size):
+            batch = rows[first : first + size]
+            counts = np.asarray(self.store.counts[batch])
+            yield batch, self.segmenter.copy_ratios(counts, np.asarray(self.reconstructions[batch]))
+
+
+def open_copy_ratios(run: Path, record: Mapping[str, Any], store: Store) -> CopyRatioReader:
+    """Open reconstructions and segmenter of a run.
+
+    Raises
+    ------
+    RunError
+        The reconstructions are of another shape than the store.
+    CopyfoldError
+        A file or plug-in of the run is missing.
+    """
+    reconstructions = read_npy(Path(run) / "reconstructions.npy")
+    if reconstructions.shape != store.counts.shape:
+        raise RunError(
+            f"{run}: reconstructions.npy has shape {reconstructions.shape}, the store {store.counts.shape}; "
+            f"`copyfold cnv infer {run}` makes it again"
+        )
+    find_modules_in(Path(record.get("config_folder", run)))
+    config = config_without_inputs(run, record)
+    return CopyRatioReader(store, reconstructions, REGISTRIES["hmm"].resolve(config.hmm)(config))

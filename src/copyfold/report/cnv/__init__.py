@@ -1,0 +1,1 @@
+"""Sections of a copy-number run's report."""

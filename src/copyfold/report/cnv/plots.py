@@ -1,0 +1,293 @@
+"""Plots of a cohort. Each takes arrays and gives a drawing whose description holds its numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from copyfold.cnv.call_tables import CALL_KINDS
+from copyfold.cnv.coordinates import find_gene_bins
+from copyfold.cnv.store import Contigs
+from copyfold.report.cnv.results import CnvResults, GeneResult
+from copyfold.report.drawing import (
+    VIRIDIS,
+    Boxes,
+    Dots,
+    Drawing,
+    Label,
+    Line,
+    Panel,
+    Shape,
+    axes,
+    legend,
+    number_text,
+    padded_range,
+    shortened,
+)
+
+WIDTH = 940.0
+LINEAGES_SHOWN = 12
+KIND_COLOURS = {"amplified": "c1", "normal": "pale", "absent": "c0", "uncallable": "c4"}
+_LINEAGE_COLOURS = ("c0", "c1", "c2", "c3", "c4", "c5", "c6")
+
+
+def calls_by_gene(genes: tuple[GeneResult, ...], counts: dict[str, dict[str, int]]) -> Drawing:
+    """Bars of the share of isolates with each kind of call, a gene a line."""
+    line, left, width = 22.0, 190.0, WIDTH - 260
+    shapes: list[Shape] = []
+    shapes += legend(left, 16, [(KIND_COLOURS[kind], kind) for kind in CALL_KINDS])
+    said = []
+    for i, gene in enumerate(genes):
+        top = 30 + i * line
+        numbers = counts[gene.name]
+        total = max(1, sum(numbers.values()))
+        shapes.append(Label(left - 8, top + 13, shortened(gene.name, 26), "end", "ink"))
+        at = left
+        for kind, colour in KIND_COLOURS.items():
+            wide = numbers[kind] / total * width
+            if wide:
+                shapes.append(Boxes(np.array([[at, top, wide, line - 5]]), colour))
+            at += wide
+        shapes.append(Label(left + width + 8, top + 13, f"{numbers['amplified']:,}", colour="c1", bold=True))
+        said.append(f"{gene.name}: " + ", ".join(f"{number} {kind}" for kind, number in numbers.items()))
+    height = 36 + len(genes) * line
+    return Drawing(WIDTH, height, tuple(shapes), "Calls by gene", "; ".join(said) + ".")
+
+
+def depth_histogram(medians: np.ndarray, low: float) -> Drawing:
+    """Isolates by median depth, on a logarithmic axis, with the limit below which they count as shallow."""
+    usable = medians[medians >= 1]
+    edges = np.geomspace(max(1.0, float(usable.min())), max(2.0, float(usable.max()) * 1.001), 41)
+    numbers, _ = np.histogram(usable, edges)
+    at = np.log10(edges)
+    panel = Panel(58, 20, WIDTH - 70, 130, (float(at[0]), float(at[-1])), (0.0, max(1.0, 1.1 * float(numbers.max()))))
+    steps = [n * 10**e for e in range(6) for n in (1, 2, 5)]
+    ticks = [(float(np.log10(n)), f"{n:,}") for n in steps if edges[0] <= n <= edges[-1]]
+    shapes = axes(panel, "median reads per bin", "isolates", x_ticks=ticks)
+    tops = panel.y(numbers)
+    left = panel.x(at[:-1])
+    boxes = np.column_stack([left, tops, np.diff(panel.x(at)) - 0.7, panel.bottom - tops])
+    shapes.append(Boxes(boxes, "c0"))
+    if edges[0] < low < edges[-1]:
+        x = float(panel.x(np.log10(low)))
+        shapes.append(Line(np.array([[x, panel.top], [x, panel.bottom]]), "c1", 1.5, dashed=True))
+        shapes.append(Label(x + 5, panel.top + 10, f"{low:g}: shallow", colour="c1"))
+    quartiles = np.percentile(usable, [0, 25, 50, 75, 100])
+    said = ", ".join(number_text(value) for value in quartiles)
+    told = f"Median reads per bin, least, quartiles and most: {said}."
+    return Drawing(WIDTH, 192, tuple(shapes), "Depth of the isolates", told)
+
+
+def ratio_by_lineage(gene: GeneResult, results: CnvResults) -> Drawing:
+    """Every isolate's ratio, by lineage, coloured by call; logarithmic, with the threshold."""
+    groups = lineage_groups(results)
+    ratio = np.where(np.isfinite(gene.ratio), gene.ratio, np.nan)
+    floor = 0.02 if gene.ratio_name == "PCN" else 0.1
+    top = max(4.0, 1.2 * float(np.nanmax(ratio, initial=1.0)))
+    panel = Panel(58, 30, WIDTH - 70, 190, (0.0, float(len(groups))), (floor, top), log_y=True)
+    names = [
+        (i + 0.5, shortened(name, max(6, int(panel.width / len(groups) / 6.5)))) for i, (name, _) in enumerate(groups)
+    ]
+    shapes = axes(panel, "", gene.ratio_name, x_ticks=names)
+    level = float(panel.y(gene.threshold))
+    shapes.append(Line(np.array([[panel.left, level], [panel.right, level]]), "c1", 1.2, dashed=True))
+    spread = np.random.default_rng(0).uniform(-0.34, 0.34, results.n_samples)
+    centre = np.full(results.n_samples, np.nan)
+    for i, (_, rows) in enumerate(groups):
+        centre[rows] = i + 0.5
+    size = 2.2 if results.n_samples < 1500 else 1.4
+    # normal calls first, so that rare ones lie on top
+    for kind in ("normal", "absent", "uncallable", "amplified"):
+        low, high = CALL_KINDS[kind]
+        chosen = (gene.cn >= low) & (gene.cn <= high)
+        if chosen.any():
+            points = panel.points(centre[chosen] + spread[chosen], ratio[chosen])
+            shapes.append(Dots(points, KIND_COLOURS[kind], size, 0.85))
+    carried = np.where(gene.cn == 0, np.nan, ratio)
+    for i, (_, rows) in enumerate(groups):
+        if np.isfinite(carried[rows]).any():
+            y = float(panel.y(np.nanmedian(carried[rows])))
+            shapes.append(Line(np.array([[panel.x(i + 0.18), y], [panel.x(i + 0.82), y]], dtype=float), "ink", 2.0))
+        shapes.append(Label(float(panel.x(i + 0.5)), panel.bottom + 31, f"n = {len(rows):,}", "middle", size=10))
+    shapes += legend(58, 16, [(colour, kind) for kind, colour in KIND_COLOURS.items()])
+    shapes.append(
+        Label(panel.right, 16, f"line: median of those that have it · dashed: amplified from {gene.threshold:g}", "end")
+    )
+    said = "; ".join(
+        f"{name}: {int(gene.amplified[rows].sum())} of {len(rows)} amplified, median of those "
+        f"that have it {np.nanmedian(carried[rows]):.2f}"
+        for name, rows in groups
+        if np.isfinite(carried[rows]).any()
+    )
+    return Drawing(WIDTH, 262, tuple(shapes), f"{gene.ratio_name} of {gene.name} by lineage", f"{said}.")
+
+
+def lineage_groups(results: CnvResults, most: int = LINEAGES_SHOWN) -> list[tuple[str, np.ndarray]]:
+    """The largest lineages with their rows, then the other ones together; one group where no lineage is known."""
+    if not (results.lineages != "").any():
+        return [("all isolates", np.arange(results.n_samples))]
+    largest = results.largest_lineages(most)
+    groups = [(name, np.flatnonzero(results.lineages == name)) for name in largest]
+    others = np.flatnonzero(~np.isin(results.lineages, [*largest, ""]))
+    unknown = np.flatnonzero(results.lineages == "")
+    return groups + [(name, rows) for name, rows in (("others", others), ("unknown", unknown)) if rows.size]
+
+
+def principal_axes(latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores on the first two principal axes, (n_samples, 2), and the share of variance of each, (2,)."""
+    centred = latents.astype(np.float64) - latents.mean(axis=0, dtype=np.float64)
+    left, singular, _ = np.linalg.svd(centred, full_matrices=False)
+    scores = np.zeros((len(latents), 2))
+    kept = min(2, len(singular))
+    scores[:, :kept] = left[:, :kept] * singular[:kept]
+    share = np.zeros(2)
+    if (total := float((singular**2).sum())) > 0:
+        share[:kept] = singular[:kept] ** 2 / total
+    return scores, share
+
+
+def latent_map(results: CnvResults, scores: np.ndarray, share: np.ndarray) -> tuple[Drawing, Panel, float]:
+    """The same map three times, coloured by lineage, depth and call; also its first panel and the step to the next."""
+    side, step = 262.0, 308.0
+    size = 2.4 if results.n_samples < 1500 else 1.5
+    first = Panel(40, 46, side, side, padded_range(scores[:, 0]), padded_range(scores[:, 1]))
+    shapes: list[Shape] = []
+    colourings = (("lineage", _by_lineage(results)), ("depth", _by_depth(results)), ("call", _by_call(results)))
+    for i, (title, layers) in enumerate(colourings):
+        panel = Panel(first.left + i * step, first.top, side, side, first.x_range, first.y_range)
+        shapes += axes(panel, f"axis 1 ({share[0]:.0%} of variance)", "", x_ticks=[], y_ticks=[])
+        corner = np.array([[panel.left, panel.top], [panel.left, panel.bottom]])
+        shapes.append(Line(corner, "pale", 1.0))
+        shapes.append(Label(panel.left - 8, panel.top + side / 2, f"axis 2 ({share[1]:.0%})", "middle", turned=True))
+        shapes.append(Label(panel.left, 14, f"by {title}", colour="ink", bold=True, size=12))
+        for colour, _, rows in layers:
+            shapes.append(Dots(panel.points(scores[rows, 0], scores[rows, 1]), colour, size, 0.8))
+        entries = [(colour, name) for colour, name, _ in layers if name]
+        shapes += _wrapped_legend(panel.left, 31, side + 30, entries)
+    said = (
+        f"{results.n_samples} isolates on the first two principal axes of the latent, which hold {share[0]:.0%} and "
+        f"{share[1]:.0%} of its variance."
+    )
+    return Drawing(WIDTH, first.bottom + 44, tuple(shapes), "Map of the latent", said), first, step
+
+
+def _wrapped_legend(left: float, baseline: float, width: float, entries: list[tuple[str, str]]) -> list[Shape]:
+    """As many entries as fit into one line."""
+    fitting, used = [], 0.0
+    for colour, name in entries:
+        short = shortened(name, 12)
+        used += 26 + 0.56 * 11 * len(short)
+        if used > width:
+            break
+        fitting.append((colour, short))
+    return legend(left, baseline, fitting)
+
+
+def _by_lineage(results: CnvResults) -> list[tuple[str, str, np.ndarray]]:
+    largest = results.largest_lineages(len(_LINEAGE_COLOURS))
+    others = np.flatnonzero(~np.isin(results.lineages, largest))
+    layers = [("pale", "others" if largest else "lineage unknown", others)] if others.size else []
+    named = zip(_LINEAGE_COLOURS, largest, strict=False)
+    return layers + [(colour, name, np.flatnonzero(results.lineages == name)) for colour, name in named]
+
+
+def _by_depth(results: CnvResults) -> list[tuple[str, str, np.ndarray]]:
+    levels = np.log(np.maximum(results.medians, 1.0))
+    edges = np.quantile(levels, np.linspace(0, 1, len(VIRIDIS) + 1)[1:-1])
+    step = np.digitize(levels, edges)
+    layers = []
+    for number, colour in enumerate(VIRIDIS):
+        rows = np.flatnonzero(step == number)
+        ends = (0, len(VIRIDIS) // 2, len(VIRIDIS) - 1)
+        name = f"{np.median(results.medians[rows]):.0f}" if rows.size and number in ends else ""
+        layers.append((colour, name and f"{name} reads", rows))
+    return [layer for layer in layers if layer[2].size]
+
+
+def _by_call(results: CnvResults) -> list[tuple[str, str, np.ndarray]]:
+    chromosomal = results.chromosomal or results.genes
+    amplified = np.any([gene.amplified for gene in chromosomal], axis=0)
+    uncallable = np.all([~gene.called for gene in chromosomal], axis=0)
+    absent = np.any([gene.cn == 0 for gene in chromosomal], axis=0) & ~amplified
+    rest = ~(amplified | uncallable | absent)
+    kinds = (("normal", rest), ("absent", absent), ("uncallable", uncallable & ~amplified), ("amplified", amplified))
+    return [(KIND_COLOURS[kind], kind, np.flatnonzero(chosen)) for kind, chosen in kinds if chosen.any()]
+
+
+def genome_frequency(results: CnvResults) -> Drawing:
+    """Share of isolates with a gain (up) and a loss (down) over every bin of the reference."""
+    contigs, segments = results.contigs, results.segments
+    assert contigs is not None
+    assert segments is not None
+    edges = np.concatenate([[0], np.cumsum(contigs.end - contigs.start)]).astype(np.float64)
+    gains, losses = segments.gains / results.n_samples, segments.losses / results.n_samples
+    top = max(0.02, 1.1 * float(max(gains.max(), losses.max())))
+    panel = Panel(58, 26, WIDTH - 70, 170, (0.0, edges[-1]), (-top, top))
+    starts = contigs.chain_starts[:-1]
+    if len(starts) == 1:
+        ticks = None
+    else:
+        ticks = [(edges[first], shortened(str(contigs.chrom[first]), 18)) for first in starts.tolist()][:8]
+    from_zero = [(-top / 1.1, f"{top / 1.1:.0%}"), (0.0, "0"), (top / 1.1, f"{top / 1.1:.0%}")]
+    x_ticks = ticks or [(mb * 1e6, f"{mb:g}") for mb in np.arange(0, edges[-1] / 1e6, 0.5).tolist()]
+    label = "place on the reference" if ticks else f"{contigs.chrom[0]}, Mb"
+    shapes = axes(panel, label, "isolates", x_ticks=x_ticks, y_ticks=from_zero)
+    columns = np.array_split(np.arange(len(contigs)), min(len(contigs), int(panel.width)))
+    firsts = np.array([column[0] for column in columns])
+    zero = float(panel.y(0.0))
+    left, right = panel.x(edges[firsts]), panel.x(edges[np.append(firsts[1:], len(contigs))])
+    for values, colour, up in ((gains, "c1", True), (losses, "c0", False)):
+        highest = np.maximum.reduceat(values, firsts)
+        ends = panel.y(highest if up else -highest)
+        boxes = np.column_stack([left, np.minimum(ends, zero), np.maximum(right - left, 0.8), np.abs(ends - zero)])
+        shapes.append(Boxes(boxes[highest > 0], colour))
+    for gene in results.chromosomal:
+        if gene.place is not None:
+            at = float(panel.x(edges[find_gene_bins(gene.place, contigs).bins[0]]))
+            shapes.append(Line(np.array([[at, panel.top], [at, panel.bottom]]), "c2", 1.2, dashed=True))
+            shapes.append(Label(at + 4, panel.top + 8, gene.name, colour="c2", bold=True))
+    shapes += legend(58, 16, [("c1", "gain, cn ≥ 2"), ("c0", "loss, cn 0")])
+    said = (
+        f"Most frequent gain: {gains.max():.1%} of isolates at {_where(contigs, int(gains.argmax()))}; most frequent "
+        f"loss: {losses.max():.1%} at {_where(contigs, int(losses.argmax()))}."
+    )
+    return Drawing(WIDTH, 236, tuple(shapes), "Gains and losses along the reference", said)
+
+
+def _where(contigs: Contigs, column: int) -> str:
+    return f"{contigs.chrom[column]}:{contigs.start[column] + 1:,}"
+
+
+def learning_curves(log: pd.DataFrame, best_epoch: int | None) -> Drawing:
+    """Loss terms by epoch, for architectures with a ``val_reconstruction``; whatever the log has, for others."""
+    epochs = log["epoch"].to_numpy(dtype=np.float64)
+    pairs = [name.removeprefix("val_") for name in log.columns if name.startswith("val_")]
+    groups = [[f"train_{name}", f"val_{name}"] for name in pairs]
+    groups += [[name for name in log.columns if name.startswith("weight_")]]
+    if not pairs:
+        groups = [[name] for name in log.columns if name not in ("epoch", "seconds")]
+    groups = [[name for name in group if name in log.columns] for group in groups]
+    groups = [group for group in groups if group][:4]
+    shapes: list[Shape] = []
+    width = (WIDTH - 16) / len(groups)
+    span = (float(epochs[0]), max(float(epochs[-1]), float(epochs[0]) + 1.0))
+    said = []
+    for i, group in enumerate(groups):
+        values = log[group].to_numpy(dtype=np.float64)
+        low, high = padded_range(values)
+        panel = Panel(52 + i * width, 44, width - 68, 150, span, (min(0.0, low) if low < 0.2 * high else low, high))
+        shapes += axes(panel, "epoch", "")
+        title = group[0].removeprefix("train_") if group[0].startswith("train_") else "weights"
+        shapes.append(Label(panel.left, 14, (title if pairs else group[0]).replace("_", " "), colour="ink", bold=True))
+        for j in range(len(group)):
+            shapes.append(Line(panel.points(epochs, values[:, j]), ("c0", "c1", "c2")[j % 3], 1.8))
+        names = [name.removeprefix("weight_").partition("_")[0] if pairs else name for name in group]
+        if title == "weights":
+            names = [name.removeprefix("weight_") for name in group]
+        shapes += legend(panel.left, 31, [(("c0", "c1", "c2")[j % 3], name) for j, name in enumerate(names)])
+        if best_epoch and span[0] <= best_epoch <= span[1]:
+            at = float(panel.x(best_epoch))
+            shapes.append(Line(np.array([[at, panel.top], [at, panel.bottom]]), "c2", 1.2, dashed=True))
+        said += [f"{name}: {number_text(values[0, j])} → {number_text(values[-1, j])}" for j, name in enumerate(group)]
+    best = f" Best epoch {best_epoch} (dashed)." if best_epoch else ""
+    return Drawing(WIDTH, 236, tuple(shapes), "Learning curves", f"First → last epoch: {'; '.join(said)}.{best}")
