@@ -9,11 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pysam
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("reference", "import", "resume-and-rerun", "cohort", "export")
+PAGES = ("reference", "import", "resume-and-rerun", "cohort", "export", "report")
 BLOCKS = [
     pytest.param(page, block, id=f"{page}-{number}")
     for page in PAGES
@@ -96,9 +97,12 @@ def prepare(reads, tmp_path, cohort, pca_run, copyfold):
     def finished():
         samples = (cohort / "truth/samples.tsv").read_text().splitlines()[1:3]
         shutil.copytree(pca_run.path, tmp_path / "RUN")
+        known = pd.read_csv(cohort / "truth/samples.tsv", sep="\t")
+        known[["sample_id", "ST"]].to_csv(tmp_path / "st.tsv", sep="\t", index=False)
         return [row.split("\t")[0] for row in samples]
 
-    fill = {"reference": reference, "import": tables, "resume-and-rerun": run, "cohort": sheet, "export": finished}
+    fill = {"reference": reference, "import": tables, "resume-and-rerun": run, "cohort": sheet}
+    fill |= {"export": finished, "report": finished}
     return lambda page: fill[page]()
 
 
