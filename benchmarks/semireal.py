@@ -25,7 +25,7 @@ from copyfold.app.cnv_run import train_run
 from copyfold.app.stores import build_store
 from copyfold.cnv.call_tables import read_calls
 from copyfold.cnv.callers import spread_segments
-from copyfold.cnv.pipeline import read_segments
+from copyfold.cnv.segments_file import read_segments
 from copyfold.cnv.store import Store, open_store
 from copyfold.core.console import Console
 

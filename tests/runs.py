@@ -5,7 +5,10 @@ import json
 import numpy as np
 import pandas as pd
 
-RESULTS = ("reconstructions.npy", "latents.npy", "segments.parquet", "gene_calls.tsv", "plasmid_gene_calls.tsv")
+RESULTS = (
+    *("reconstructions.npy", "latents.npy", "segments.parquet", "recurrent_segments.tsv"),
+    *("gene_calls.tsv", "plasmid_gene_calls.tsv"),
+)
 
 
 def read_table(path):

@@ -26,6 +26,7 @@ COMMANDS = [
     ("cnv", "call"),
     ("cnv", "evaluate"),
     ("cnv", "export"),
+    ("cnv", "scan"),
     ("cnv", "simulate"),
     ("cnv", "cohort"),
     ("cnv", "cohort-step"),

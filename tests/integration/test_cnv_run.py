@@ -21,6 +21,7 @@ ARTEFACTS = {
     "reconstructions.npy",
     "latents.npy",
     "segments.parquet",
+    "recurrent_segments.tsv",
     "gene_calls.tsv",
     "plasmid_gene_calls.tsv",
     "evaluation.txt",

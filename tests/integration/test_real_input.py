@@ -16,7 +16,7 @@ from copyfold.cnv.call_tables import read_calls
 from copyfold.cnv.callers import spread_segments
 from copyfold.cnv.counting import fit_ori_ter
 from copyfold.cnv.counting.sample_file import read_quality
-from copyfold.cnv.pipeline import read_segments
+from copyfold.cnv.segments_file import read_segments
 from copyfold.cnv.simulation.table import read_depth_table
 from copyfold.cnv.store import open_store
 from copyfold.core.console import Console

@@ -82,7 +82,9 @@ def train_cohort(folder: CohortFolder, console: Console) -> None:
     A run of other data or another configuration gives way: as ``run.previous`` where it was complete.
     """
     from copyfold.app.cnv_run import train_run
+    from copyfold.app.scan import scan_run
     from copyfold.cnv.config import SMALL_COHORT, CnvConfig
+    from copyfold.cnv.recurrence import RecurrenceSettings
     from copyfold.core.config import load_config, read_yaml_mapping
     from copyfold.core.registry import find_modules_in
 
@@ -109,6 +111,10 @@ def train_cohort(folder: CohortFolder, console: Console) -> None:
     inputs = {key: file_digest(path) for key, path in config.input_paths().items()}
     _give_way(folder, config.model_dump(mode="json"), inputs, console)
     train_run(config_path, (), resume=True, device="auto", console=console)
+    lineages = {each.sample: each.lineage or None for each in folder.read_sheet().samples}
+    if any(lineages.values()):
+        settings_of_run = RecurrenceSettings(min_confidence=config.cnv_min_confidence)
+        scan_run(folder.run, settings_of_run, Console(quiet=True), lineages=lineages)
     said = {"inputs": inputs, "config": file_digest(config_path), "samples": n_usable, "note": note}
     write_json(folder.step("train"), {**said, "architecture": config.architecture})
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from copyfold.cli import cohort, count, export, reference, report, store, truth
+from copyfold.cli import cohort, count, export, reference, report, scan, store, truth
 from copyfold.cli.options import DeviceOption, QuietOption, RunArgument, SetOption
 
 app = typer.Typer(no_args_is_help=True, help="Copy number of genes from short-read depth.")
@@ -17,6 +17,7 @@ app.command("cohort-step", hidden=True)(cohort.cohort_step)
 app.command("count")(count.count)
 app.command("export")(export.export)
 app.command("plot")(report.plot)
+app.command("scan")(scan.scan)
 app.add_typer(reference.app, name="reference")
 app.add_typer(store.app, name="store")
 app.add_typer(truth.app, name="truth")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -27,9 +26,12 @@ from copyfold.cnv.evaluation_text import format_evaluation
 from copyfold.cnv.models.architecture import Architecture, FitSession
 from copyfold.cnv.normalise import depth_from_log, log_depth
 from copyfold.cnv.plugins import REGISTRIES
+from copyfold.cnv.recurrence import RecurrenceSettings
+from copyfold.cnv.recurrent_table import RECURRENT_NAME, scan_segments, write_recurrent
 from copyfold.cnv.segmentation import Segmenter, segment_table
+from copyfold.cnv.segments_file import read_segments
 from copyfold.cnv.store import Store, check_ordered, open_store
-from copyfold.cnv.truth import GroundTruth, read_ground_truth
+from copyfold.cnv.truth import GroundTruth, read_ground_truth, read_sequence_types
 from copyfold.core.console import Console
 from copyfold.core.files import atomic_path, create_npy, read_npy, write_json, write_npy, write_text
 from copyfold.core.rundir import RunDirectory
@@ -39,7 +41,7 @@ ARTEFACTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "train": ("checkpoint.pth", "last.pth", "training_log.tsv", "sample_ids.npy"),
         "infer": ("reconstructions.npy", "latents.npy"),
-        "segment": ("segments.parquet",),
+        "segment": ("segments.parquet", RECURRENT_NAME),
         "call": ("gene_calls.tsv", "plasmid_gene_calls.tsv"),
         "evaluate": ("evaluation.txt", "metrics.json"),
     }
@@ -236,7 +238,7 @@ def _model_input(job: Job, rows: np.ndarray) -> np.ndarray:
 
 
 def segment(job: Job) -> dict[str, Any]:
-    """Segment every sample; writes segments.parquet."""
+    """Segment every sample; writes segments.parquet and, of it, recurrent_segments.tsv."""
     store = job.inputs.store
     reconstructions = _reconstructions(job)
     segmenter: Segmenter = job.module("hmm")(job.config)
@@ -246,8 +248,8 @@ def segment(job: Job) -> dict[str, Any]:
         try:
             for rows in job.batches("segmenting, sample"):
                 ratios = segmenter.copy_ratios(np.asarray(store.counts[rows]), reconstructions[rows])
-                found = segmenter.segment(ratios, store.contigs)
-                segments = segment_table(store.sample_ids[rows], found, ratios, store.contigs)
+                segmentation = segmenter.segment(ratios, store.contigs)
+                segments = segment_table(store.sample_ids[rows], segmentation, ratios, store.contigs)
                 n_segments += len(segments)
                 table = pa.Table.from_pandas(segments, preserve_index=False)
                 writer = writer or pq.ParquetWriter(partial, table.schema, compression="zstd")
@@ -255,7 +257,11 @@ def segment(job: Job) -> dict[str, Any]:
         finally:
             if writer is not None:
                 writer.close()
-    return {"n_segments": n_segments}
+    settings = RecurrenceSettings(min_confidence=job.config.cnv_min_confidence)
+    lineages = None if job.config.kpsc_meta_path is None else read_sequence_types(job.config.kpsc_meta_path)
+    found = scan_segments(job.run.path, store.sample_ids, store.contigs, settings, job.inputs.genes, lineages)
+    write_recurrent(job.run.file(RECURRENT_NAME), found, settings)
+    return {"n_segments": n_segments, "n_recurrent": len(found)}
 
 
 def _reconstructions(job: Job) -> np.ndarray:
@@ -266,17 +272,6 @@ def _reconstructions(job: Job) -> np.ndarray:
             f"{path}: has shape {reconstructions.shape}, the store {job.inputs.store.counts.shape}; infer again"
         )
     return reconstructions
-
-
-def read_segments(run: Path) -> pd.DataFrame:
-    """segments.parquet of a run."""
-    path = Path(run) / "segments.parquet"
-    try:
-        return pq.read_table(path).to_pandas()
-    except FileNotFoundError:
-        raise RunError(f"{path}: missing; run `copyfold cnv segment {run}`") from None
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); run `cnv segment` again") from None
 
 
 def call(job: Job) -> dict[str, Any]:
