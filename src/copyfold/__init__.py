@@ -1,4 +1,4 @@
-"""copyfold: gene copy number from short-read depth in bacterial cohorts.
+"""copyfold: gene copy number from read depth in bacterial cohorts, and stability of proteins on mutation.
 
 The names below are the public API; they are imported when first asked for, so that ``import copyfold`` and
 ``copyfold --help`` do not load torch.
@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from copyfold.cnv.simulation import simulate, write_cohort
     from copyfold.cnv.store import Store, open_store, write_store
     from copyfold.core.config import load_config
+    from copyfold.ddg.models.ddgvae import DDGVAE
+    from copyfold.ddg.specialists import load_specialist
     from copyfold.errors import CopyfoldError
 
 _HOME = {
     "CnvConfig": "copyfold.cnv.config",
     "CopyfoldError": "copyfold.errors",
+    "DDGVAE": "copyfold.ddg.models.ddgvae",
+    "load_specialist": "copyfold.ddg.specialists",
     "Store": "copyfold.cnv.store",
     "load_config": "copyfold.core.config",
     "open_store": "copyfold.cnv.store",
@@ -31,10 +35,12 @@ _HOME = {
 }
 
 __all__ = [
+    "DDGVAE",
     "CnvConfig",
     "CopyfoldError",
     "Store",
     "load_config",
+    "load_specialist",
     "open_store",
     "rerun_stage",
     "simulate",

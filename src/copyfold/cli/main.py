@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from copyfold.cli import cnv, config, demo, report
+from copyfold.cli import cnv, config, ddg, demo, report
 from copyfold.errors import CopyfoldError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ Reads per 1 kb bin → conv-VAE → Gaussian HMM → copy number of chromosomal 
 Then `copyfold config init cnv`, edit the paths, `copyfold cnv train config.yaml`.""",
 )
 app.add_typer(cnv.app, name="cnv")
+app.add_typer(ddg.app, name="ddg")
 app.add_typer(config.app, name="config")
 app.command("demo")(demo.demo)
 app.command("report")(report.report)

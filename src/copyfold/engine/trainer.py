@@ -34,6 +34,7 @@ _VALIDATION_BATCHES = 4
 
 Row = dict[str, float]
 OnEpoch = Callable[[int, Row], None]
+Measure = Callable[[], Row]
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class TrainingResult:
     best_epoch : int
         0-based epoch whose weights were kept.
     best_loss : float
-        Its reconstruction term on the validation rows.
+        Its judged term on the validation rows.
     rows : list of dict
         The log, a row per epoch.
     """
@@ -122,6 +123,14 @@ class Trainer:
         Weight of every loss term but the reconstruction; ``"kl"`` is β.
     checkpoint, last, log : Path
         Best epoch; newest epoch (what a resumed run continues from); table of epochs.
+    judged_by : str
+        Loss term whose mean over the validation rows says which epoch is best.
+    measure : callable, optional
+        Called after each epoch, with the module in evaluation mode; what it returns joins the epoch's row of the log.
+    about : mapping, optional
+        Plain values that both checkpoints hold besides, such as the names of the features.
+    format_log : callable
+        Text of the log file from its rows.
     """
 
     def __init__(
@@ -133,11 +142,17 @@ class Trainer:
         checkpoint: Path,
         last: Path,
         log: Path,
+        judged_by: str = "reconstruction",
+        measure: Measure | None = None,
+        about: Mapping[str, Any] | None = None,
+        format_log: Callable[[list[Row]], str] | None = None,
     ) -> None:
         self.module = module
         self.settings = settings
         self.weights = dict(weights)
         self.checkpoint, self.last, self.log = checkpoint, last, log
+        self.judged_by, self.measure, self.about = judged_by, measure, dict(about or {})
+        self.format_log = format_log or _log_table
         parameters = list(module.parameters())
         self._graphed = bool(parameters) and parameters[0].device.type == "cuda"
         self.optimizer = torch.optim.AdamW(
@@ -177,7 +192,7 @@ class Trainer:
         settings = self.settings
         state = self._load_state(data.device) if resume and self.last.exists() else _State()
         if state.rows:  # a run killed between last.pth and the log lacks the log's last row
-            write_text(self.log, _log_table(state.rows))
+            write_text(self.log, self.format_log(state.rows))
         training = torch.as_tensor(train_rows, device=data.device)
         validation = torch.as_tensor(validation_rows, device=data.device)
         # An epoch counts only once every weight is final: before that the loss measures a different model.
@@ -190,16 +205,20 @@ class Trainer:
             weights = {name: schedule(state.epoch) for name, schedule in self.weights.items()}
             train_terms, gradient_norm = self._train_epoch(step, training, weights, state.epoch)
             validation_terms = self._evaluate(data, validation)
+            judged_loss = validation_terms[self.judged_by]
 
             row: Row = {"epoch": state.epoch}
             row |= {f"train_{name}": value for name, value in train_terms.items()}
             row |= {f"val_{name}": value for name, value in validation_terms.items()}
             row |= {f"weight_{name}": value for name, value in weights.items()}
+            if self.measure:
+                with torch.no_grad():
+                    row |= self.measure()
             row |= {"gradient_norm": gradient_norm, "seconds": time.perf_counter() - started}
             state.rows.append(row)
             judged = state.epoch >= first_judged
-            if judged and validation_terms["reconstruction"] < state.best_loss:
-                state.best_epoch, state.best_loss = state.epoch, validation_terms["reconstruction"]
+            if judged and judged_loss < state.best_loss:
+                state.best_epoch, state.best_loss = state.epoch, judged_loss
                 state.keep_best(self.module, self.optimizer)
             state.epoch += 1
             saver.save_if_cheap(state)
@@ -207,7 +226,7 @@ class Trainer:
                 on_epoch(state.epoch, row)
 
         if state.best_epoch < 0:  # too short to judge any epoch: keep the last
-            state.best_epoch, state.best_loss = state.epoch - 1, state.rows[-1]["val_reconstruction"]
+            state.best_epoch, state.best_loss = state.epoch - 1, state.rows[-1][f"val_{self.judged_by}"]
             state.keep_best(self.module, self.optimizer)
         saver.save(state)
         self.module.load_state_dict(state.best["model_state_dict"])
@@ -253,7 +272,7 @@ class Trainer:
 
     def save(self, state: _State) -> None:
         """Write the log, the best epoch where it is a new one, and the newest epoch."""
-        facts: dict[str, Any] = {"best_epoch": state.best_epoch, "best_loss": state.best_loss, "rows": state.rows}
+        facts = {"best_epoch": state.best_epoch, "best_loss": state.best_loss, "rows": state.rows} | self.about
         if state.best_is_new:
             save_checkpoint(self.checkpoint, facts | {"epoch": state.best_epoch} | state.best)
             state.best_is_new = False
@@ -263,7 +282,7 @@ class Trainer:
             "optimizer_state_dict": self.optimizer.state_dict(),
         }
         save_checkpoint(self.last, facts | newest)
-        write_text(self.log, _log_table(state.rows))
+        write_text(self.log, self.format_log(state.rows))
 
     def _load_state(self, device: torch.device) -> _State:
         content = load_checkpoint(self.last, device=device)

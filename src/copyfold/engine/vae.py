@@ -29,20 +29,22 @@ class LossTerms:
     Attributes
     ----------
     reconstruction : Tensor
-        Negative log likelihood of the input, up to a constant; its weight is always 1.
-    kl : Tensor
-        Kullback–Leibler divergence from the posterior to the prior, in the unit of `reconstruction`.
+        Negative log likelihood of the input, up to a constant; its weight is always 1. Of a module that predicts and
+        reconstructs nothing, that of what it predicts.
+    kl : Tensor or None
+        Kullback–Leibler divergence from the posterior to the prior, in the unit of `reconstruction`; None where there
+        is no latent.
     auxiliary : mapping of str to Tensor
         Any further term by name; the name is also the key of its weight.
     """
 
     reconstruction: Tensor
-    kl: Tensor
+    kl: Tensor | None = None
     auxiliary: Mapping[str, Tensor] = field(default_factory=dict)
 
     def weighted_total(self, weights: Mapping[str, float] | Mapping[str, Tensor]) -> Tensor:
         """``reconstruction + weights["kl"]·kl + Σ weights[name]·auxiliary[name]``."""
-        total = self.reconstruction + weights["kl"] * self.kl
+        total = self.reconstruction if self.kl is None else self.reconstruction + weights["kl"] * self.kl
         for name, term in self.auxiliary.items():
             total = total + weights[name] * term
         return total
@@ -50,7 +52,8 @@ class LossTerms:
     def named(self) -> Iterator[tuple[str, Tensor]]:
         """Every term with its name."""
         yield "reconstruction", self.reconstruction
-        yield "kl", self.kl
+        if self.kl is not None:
+            yield "kl", self.kl
         yield from self.auxiliary.items()
 
 

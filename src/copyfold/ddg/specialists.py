@@ -1,0 +1,121 @@
+"""Trained specialists and refiners from their folders, in one call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from copyfold.ddg.features.sets import FEATURE_SETS, FeatureSet, check_feature_set
+from copyfold.ddg.models.ddgvae import DDGVAE
+from copyfold.ddg.models.refiners import REFINERS, EmbeddingTransformer, MLPRefiner
+from copyfold.ddg.models.variants import VARIANTS
+from copyfold.engine import load_checkpoint
+from copyfold.errors import InputError
+
+DDG_TARGET = "ddg in kcal/mol, positive = destabilising"
+DAMAGE_TARGET = "damage: minus fitness in standard deviations of its assay, higher = more damaging; not a ddg"
+
+
+@dataclass(frozen=True)
+class SpecialistSpec:
+    """What a trained specialist is.
+
+    Attributes
+    ----------
+    variant : str
+        ``s669``, ``protherm`` or ``wide``.
+    feature_set : FeatureSet
+        What it must be given, in this order.
+    target : str
+        What it predicts, with unit and sign: `DDG_TARGET` or `DAMAGE_TARGET`.
+    simulated : bool
+        Trained on simulated data: says nothing of real proteins.
+    best_epoch : int
+        1-based.
+    """
+
+    variant: str
+    feature_set: FeatureSet
+    target: str
+    simulated: bool
+    best_epoch: int
+
+
+def specialist_facts(variant: str, feature_set: FeatureSet, target: str, *, simulated: bool) -> dict[str, Any]:
+    """What the checkpoints of a specialist say of it, for `load_specialist` to read."""
+    return {
+        "kind": "specialist",
+        "variant": variant,
+        "feature_set": feature_set.as_record(),
+        "target": target,
+        "simulated": simulated,
+    }
+
+
+def load_specialist(path: Path) -> tuple[DDGVAE, SpecialistSpec]:
+    """A trained specialist, ready to predict.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the run (its ``best.pt`` is taken) or a checkpoint.
+
+    Returns
+    -------
+    (DDGVAE, SpecialistSpec)
+        The module is in evaluation mode; ``module(features)`` predicts, ``module.encode(features).mean`` is the latent.
+
+    Raises
+    ------
+    InputError
+        No such checkpoint, not a specialist's, or one trained on other features than this version computes.
+    """
+    file = _checkpoint(path)
+    content = load_checkpoint(file)
+    _check_kind(content, "specialist", file)
+    variant = content.get("variant")
+    feature_set = FEATURE_SETS.get((content.get("feature_set") or {}).get("name", ""))
+    if variant not in VARIANTS or feature_set is None:
+        raise InputError(f"{file}: variant {variant!r} or its features are not known to this version; train it again")
+    check_feature_set(content["feature_set"], feature_set, str(file))
+    module = DDGVAE.create_variant(variant, feature_set.hyperbolic)
+    _load_weights(module, content, file)
+    spec = SpecialistSpec(variant, feature_set, content["target"], content["simulated"], content["epoch"] + 1)
+    return module, spec
+
+
+def load_refiner(path: Path) -> tuple[MLPRefiner | EmbeddingTransformer, dict[str, Any]]:
+    """A trained refiner and what its checkpoint says of it (`refiner`, `of`, `latent_dim`, `simulated`).
+
+    ``refiner(latent, predicted)`` takes the latent means and predictions of the specialist that `of` describes.
+
+    Raises
+    ------
+    InputError
+        No such checkpoint, or not a refiner's.
+    """
+    file = _checkpoint(path)
+    content = load_checkpoint(file)
+    _check_kind(content, "refiner", file)
+    module = REFINERS[content["refiner"]](content["latent_dim"])
+    _load_weights(module, content, file)
+    return module, {name: content[name] for name in ("refiner", "of", "latent_dim", "simulated")}
+
+
+def _checkpoint(path: Path) -> Path:
+    path = Path(path)
+    return path / "best.pt" if path.is_dir() else path
+
+
+def _check_kind(content: dict[str, Any], kind: str, file: Path) -> None:
+    if content.get("kind") != kind:
+        raise InputError(f"{file}: holds no {kind} of stability; give a folder that `copyfold ddg` made for one")
+
+
+def _load_weights(module: DDGVAE | MLPRefiner | EmbeddingTransformer, content: dict[str, Any], file: Path) -> None:
+    try:
+        module.load_state_dict(content["model_state_dict"])
+    except (KeyError, RuntimeError) as error:
+        raise InputError(f"{file}: its weights do not fit ({str(error).splitlines()[0]}); train it again") from None
+    module.train(False)
