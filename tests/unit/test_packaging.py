@@ -88,7 +88,7 @@ def test_what_is_copied_exists_and_is_what_a_build_reads() -> None:
 
 def test_snakemake_is_an_extra_and_in_dev() -> None:
     assert any(re.match(r"snakemake>=9", item) for item in EXTRAS["workflow"])
-    assert "copyfold[align,workflow]" in EXTRAS["dev"]
+    assert "copyfold[align,structure,workflow]" in EXTRAS["dev"]
 
 
 def test_the_workflow_is_packaged_and_linked_at_the_root() -> None:
