@@ -24,7 +24,7 @@ PALETTE: dict[str, Shades] = {
     "ink": Shades("#1c2430", "#e6e9ee"),
     "muted": Shades("#5b6673", "#a3adb9"),
     "grid": Shades("#e3e7ec", "#2c343d"),
-    "pale": Shades("#aab4bf", "#59646f"),
+    "pale": Shades("#aab4bf", "#717d89"),
     "c0": Shades("#0072b2", "#56a8dd"),
     "c1": Shades("#d55e00", "#f08a3c"),
     "c2": Shades("#009e73", "#2ec79b"),

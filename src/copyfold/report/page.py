@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from copyfold.report.drawing import Drawing
 from copyfold.report.pictures import palette_css, svg_of
@@ -210,7 +210,7 @@ def render_page(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"json_data": _json_data, "cell": _cell}
+    environment.filters |= {"json_data": _json_data, "cell": _cell, "coded": _coded}
     policy = f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; img-src data:; "
     return environment.get_template("page.html").render(
         page=page, script=Markup(script), style=Markup(style), policy=policy + "base-uri 'none'; form-action 'none'"
@@ -229,6 +229,12 @@ def _json_data(value: Any) -> Markup:
     return Markup(text)
 
 
+def _coded(text: str) -> Markup:
+    """Text in which what stands in backticks is code."""
+    parts = [escape(part) for part in text.split("`")]
+    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
+
+
 def _cell(value: str | int | float) -> str:
     if isinstance(value, str):
         return value
@@ -239,14 +245,14 @@ def _cell(value: str | int | float) -> str:
 
 def _plain(values: Sequence[Any] | np.ndarray) -> list[Any]:
     """Values for JSON: numbers with four significant digits, None for what is not finite."""
-    array = np.asarray(values)
-    if array.dtype.kind == "f":
-        return [_short(value) if np.isfinite(value) else None for value in array.tolist()]
-    return array.tolist()
+    plain = values.tolist() if isinstance(values, np.ndarray) else values
+    return [_short(value) if isinstance(value, float) else value for value in plain]
 
 
-def _short(value: float) -> int | float:
+def _short(value: float) -> int | float | None:
     rounded = float(f"{value:.4g}")
+    if not np.isfinite(rounded):
+        return None
     return int(rounded) if rounded.is_integer() else rounded
 
 

@@ -38,16 +38,17 @@ def notable_isolates(results: CnvResults, most: int = MOST_SHOWN) -> tuple[Notab
     per_sample = None if results.segments is None else results.segments.per_sample.astype(np.float64)
     queues.append([Notable(row, _first(results), "most segments") for row in _largest(per_sample, results.has_depth)])
     chosen: dict[int, Notable] = {}
-    usual = [Notable(row, _first(results), "a usual isolate, to compare") for row in _usual(results)]
-    while any(queues) and len(chosen) < most - len(usual[:1]):
+    while any(queues) and len(chosen) < most - 1:
         for queue in queues:
             while queue and queue[0].row in chosen:
                 queue.pop(0)
-            if queue and len(chosen) < most - len(usual[:1]):
+            if queue and len(chosen) < most - 1:
                 notable = queue.pop(0)
                 chosen[notable.row] = notable
-    shown = list(chosen.values()) + [each for each in usual[:1] if each.row not in chosen]
-    return tuple(sorted(shown, key=lambda each: _rank(each, results)))
+    usual = next((row for row in _usual(results) if row not in chosen), None)
+    if usual is not None:
+        chosen[usual] = Notable(usual, _first(results), "a usual isolate, to compare")
+    return tuple(sorted(chosen.values(), key=lambda each: _rank(each, results)))
 
 
 def _of_gene(gene: GeneResult, results: CnvResults) -> list[list[Notable]]:
@@ -77,12 +78,15 @@ def _largest(values: np.ndarray | None, among: np.ndarray) -> list[int]:
 
 
 def _usual(results: CnvResults) -> list[int]:
-    """The isolate of median depth among those that are normal throughout."""
+    """Isolates that are normal throughout, nearest to the median depth first."""
     normal = results.has_depth.copy()
     for gene in results.chromosomal:
         normal &= gene.cn == 1
     rows = np.flatnonzero(normal)
-    return [int(rows[np.argsort(results.medians[rows], kind="stable")[len(rows) // 2]])] if rows.size else []
+    if not rows.size:
+        return []
+    distance = np.abs(results.medians[rows] - np.median(results.medians[rows]))
+    return [int(row) for row in rows[np.argsort(distance, kind="stable")]]
 
 
 def _first(results: CnvResults) -> GeneResult | None:

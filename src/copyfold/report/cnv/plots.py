@@ -163,7 +163,9 @@ def latent_map(results: CnvResults, scores: np.ndarray, share: np.ndarray) -> tu
         for colour, _, rows in layers:
             shapes.append(Dots(panel.points(scores[rows, 0], scores[rows, 1]), colour, size, 0.8))
         entries = [(colour, name) for colour, name, _ in layers if name]
-        shapes += _wrapped_legend(panel.left, 31, side + 30, entries)
+        if title != "depth":
+            entries.reverse()  # what lies on top is what one looks for
+        shapes += _wrapped_legend(panel.left, 31, step, entries)
     said = (
         f"{results.n_samples} isolates on the first two principal axes of the latent, which hold {share[0]:.0%} and "
         f"{share[1]:.0%} of its variance."
@@ -184,10 +186,10 @@ def _wrapped_legend(left: float, baseline: float, width: float, entries: list[tu
 
 
 def _by_lineage(results: CnvResults) -> list[tuple[str, str, np.ndarray]]:
-    largest = results.largest_lineages(len(_LINEAGE_COLOURS))
+    largest = results.largest_lineages(len(_LINEAGE_COLOURS))[::-1]
     others = np.flatnonzero(~np.isin(results.lineages, largest))
     layers = [("pale", "others" if largest else "lineage unknown", others)] if others.size else []
-    named = zip(_LINEAGE_COLOURS, largest, strict=False)
+    named = zip(_LINEAGE_COLOURS[: len(largest)][::-1], largest, strict=True)
     return layers + [(colour, name, np.flatnonzero(results.lineages == name)) for colour, name in named]
 
 

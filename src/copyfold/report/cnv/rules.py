@@ -83,7 +83,8 @@ def without_depth(results: CnvResults) -> Iterator[Finding]:
     if bad.any():
         what = f"{_share(bad)} have a median below one read per bin, took no part in training and are called −1."
         advice = "Check that the reads are there and of this species (qc.json of `copyfold cnv count`); sequence again."
-        yield Finding("problem", "Isolates without usable depth", what, advice, _names(results, bad))
+        level = "problem" if bad.mean() > UNCALLABLE_SHARE else "caution"
+        yield Finding(level, "Isolates without usable depth", what, advice, _names(results, bad))
 
 
 def low_depth(results: CnvResults) -> Iterator[Finding]:

@@ -169,18 +169,10 @@ def genome(results: CnvResults) -> Section:
         caption = f"Recurrent segments, {len(shown)} of {len(results.recurrent)} (all: recurrent_segments.tsv)"
         columns = tuple(Column(str(name), shown[name].tolist()) for name in shown.columns)
         if len(shown):
-            blocks.append(BigTable("recurrent", caption, _known(columns), f"{results.name}.recurrent.tsv"))
+            blocks.append(BigTable("recurrent", caption, columns, f"{results.name}.recurrent.tsv"))
         else:
             blocks.append(Prose("No segment recurs in the cohort (recurrent_segments.tsv is empty)."))
     return Section("genome", "Along the genome", tuple(blocks))
-
-
-def _known(columns: tuple[Column, ...]) -> tuple[Column, ...]:
-    """Columns whose missing values are None."""
-    return tuple(
-        Column(column.name, [None if isinstance(each, float) and np.isnan(each) else each for each in column.values])
-        for column in columns
-    )
 
 
 def latent(results: CnvResults) -> Section:
@@ -210,7 +202,7 @@ def isolates(results: CnvResults, notables: Sequence[tuple[Notable, Track]]) -> 
         figures.append(Figure(drawing, told))
     intro = (
         "Isolates with most copies, those near a threshold, without the gene or hard to measure, and a usual one. Any "
-        "other: copyfold cnv plot RUN ISOLATE --out isolate.svg"
+        "other: `copyfold cnv plot RUN ISOLATE --out isolate.svg`"
     )
     return Section("isolates", "Isolates one by one", tuple(figures), intro)
 
