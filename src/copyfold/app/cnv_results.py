@@ -71,7 +71,7 @@ def read_results(run: Path, record: Mapping[str, Any], lineages: Path | None, co
     else:
         known = attempt(lambda: _known_lineages(run, config)) or {}
     results = CnvResults(
-        name=run.resolve().name,
+        name="/".join(run.resolve().parts[-2:]),
         record=record,
         sample_ids=sample_ids,
         lineages=np.array([known.get(name) or "" for name in sample_ids.tolist()], dtype=np.str_),

@@ -10,11 +10,12 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from copyfold.report.drawing import Drawing
@@ -203,6 +204,14 @@ def render_page(page: Page) -> str:
     folder = files("copyfold.report") / "templates"
     script = (folder / "report.js").read_text(encoding="utf-8")
     style = palette_css() + (folder / "report.css").read_text(encoding="utf-8")
+    policy = f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; img-src data:; "
+    return _template().render(
+        page=page, script=Markup(script), style=Markup(style), policy=policy + "base-uri 'none'; form-action 'none'"
+    )
+
+
+@cache
+def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("copyfold.report"),
         autoescape=True,
@@ -211,10 +220,7 @@ def render_page(page: Page) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"json_data": _json_data, "cell": _cell, "coded": _coded}
-    policy = f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; img-src data:; "
-    return environment.get_template("page.html").render(
-        page=page, script=Markup(script), style=Markup(style), policy=policy + "base-uri 'none'; form-action 'none'"
-    )
+    return environment.get_template("page.html")
 
 
 def _digest(text: str) -> str:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from copyfold.report.drawing import Drawing, Label, Panel, axes, number_text, padded_range
 from copyfold.report.page import BigTable, Column, Figure, Finding, Findings, Page, Prose, Section, Table, render_page
 
+NUMBERS = st.floats(-1e9, 1e9) | st.sampled_from([np.nan, np.inf, -np.inf, 1.797e308, 5e-324])
 EVIL = "</script><script>alert(1)</script>"
 
 
@@ -33,8 +34,8 @@ def test_whatever_a_name_is_it_stays_text():
     assert text.count("<script") == 2  # the table's data and ours
 
 
-@settings(max_examples=30, deadline=None)  # a page each
-@given(st.lists(st.text(), min_size=1), st.lists(st.floats(), min_size=1))
+@settings(max_examples=20, deadline=None)  # a page each
+@given(st.lists(st.text(), min_size=1), st.lists(NUMBERS, min_size=1))
 def test_a_script_reads_the_table_as_it_is(names, numbers):
     n = min(len(names), len(numbers))
     table = BigTable("t", "c", (Column("name", names[:n]), Column("number", np.array(numbers[:n]))), "f.tsv")
@@ -43,7 +44,7 @@ def test_a_script_reads_the_table_as_it_is(names, numbers):
     columns = json.loads(found)["columns"]
     assert columns[0]["values"] == names[:n]
     for shown, number in zip(columns[1]["values"], numbers, strict=False):
-        assert shown is None if not abs(number) < 1e300 else shown == pytest.approx(number, rel=1e-3, abs=1e-300)
+        assert shown is None if not abs(number) <= 1e9 else shown == pytest.approx(number, rel=1e-3, abs=1e-300)
 
 
 def test_the_policy_allows_just_the_script_and_the_style_that_are_there():

@@ -75,7 +75,7 @@ class CnvResults:
     Attributes
     ----------
     name : str
-        Of the folder.
+        Of the folder, behind that of the folder it lies in.
     record : mapping
         run.json.
     sample_ids : numpy.ndarray, (n_samples,), str
@@ -119,6 +119,11 @@ class CnvResults:
     def config(self) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self.record["config"]
         return found
+
+    @property
+    def file_stem(self) -> str:
+        """How files begin that are saved from the report."""
+        return self.name.rsplit("/", 1)[-1]
 
     @property
     def n_samples(self) -> int:

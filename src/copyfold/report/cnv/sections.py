@@ -122,7 +122,7 @@ def call_table(results: CnvResults) -> Section:
         "The download holds what is shown, with calls as numbers. Whole tables: gene_calls.tsv, plasmid_gene_calls.tsv."
     )
     caption = "Calls of every isolate; noise: standard deviation of the copy ratio from bin to bin"
-    table = BigTable("calls", caption, tuple(columns), f"{results.name}.calls.tsv")
+    table = BigTable("calls", caption, tuple(columns), f"{results.file_stem}.calls.tsv")
     return Section("calls", "Calls", (table,), intro)
 
 
@@ -169,7 +169,7 @@ def genome(results: CnvResults) -> Section:
         caption = f"Recurrent segments, {len(shown)} of {len(results.recurrent)} (all: recurrent_segments.tsv)"
         columns = tuple(Column(str(name), shown[name].tolist()) for name in shown.columns)
         if len(shown):
-            blocks.append(BigTable("recurrent", caption, columns, f"{results.name}.recurrent.tsv"))
+            blocks.append(BigTable("recurrent", caption, columns, f"{results.file_stem}.recurrent.tsv"))
         else:
             blocks.append(Prose("No segment recurs in the cohort (recurrent_segments.tsv is empty)."))
     return Section("genome", "Along the genome", tuple(blocks))
@@ -232,7 +232,7 @@ def evaluation(results: CnvResults) -> Section:
             Column(name, list(values), choose=name in ("ST", "gene"))
             for name, values in zip(("ST", *header), zip(*by_st[: 50 * ST_ROWS_SHOWN], strict=True), strict=True)
         )
-        blocks.append(BigTable("by-st", caption, columns, f"{results.name}.by_st.tsv"))
+        blocks.append(BigTable("by-st", caption, columns, f"{results.file_stem}.by_st.tsv"))
     blocks += [Prose(str(note)) for note in metrics.get("notes", ())]
     return Section("evaluation", "Against the ground truth", tuple(blocks))
 
