@@ -42,6 +42,15 @@ COMMANDS = [
     ("cnv", "truth", "amrfinder"),
     ("cnv", "truth", "kleborate"),
     ("cnv", "truth", "join"),
+    ("ddg",),
+    ("ddg", "train"),
+    ("ddg", "refine"),
+    ("ddg", "data"),
+    ("ddg", "data", "import"),
+    ("ddg", "data", "list"),
+    ("ddg", "data", "download"),
+    ("ddg", "data", "verify"),
+    ("ddg", "data", "split"),
 ]
 
 

@@ -20,9 +20,10 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="""How many copies of a resistance gene does each isolate carry?
+    help="""How many copies of a resistance gene does each isolate carry, and what does a mutation do to its fold?
 
-Reads per 1 kb bin → conv-VAE → Gaussian HMM → copy number of chromosomal genes and of plasmid-borne genes.
+`cnv`: reads per 1 kb bin → conv-VAE → Gaussian HMM → copy number of chromosomal genes and of plasmid-borne genes.
+`ddg`: change of protein folding stability on mutation.
 
 **Start here:** `copyfold demo` makes a cohort, runs everything and says what to open.
 Then `copyfold config init cnv`, edit the paths, `copyfold cnv train config.yaml`.""",

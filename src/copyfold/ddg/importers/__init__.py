@@ -1,0 +1,1 @@
+"""Published sets of measured mutations: readers, checks, downloads."""
