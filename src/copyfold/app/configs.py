@@ -11,34 +11,47 @@ from pydantic_core import PydanticUndefined
 
 from copyfold.cnv.config import CnvConfig
 from copyfold.cnv.pipeline import load_inputs
-from copyfold.core.config import load_config
+from copyfold.core.config import FlatConfig, load_config, read_yaml_mapping
 from copyfold.core.files import write_text
+from copyfold.ddg.config import DdgConfig
 from copyfold.errors import ConfigError, CopyfoldError, RunError
 
-PRESETS = ("cnv", "simulate_easy", "simulate_hard")
+PRESETS = ("cnv", "ddg", "simulate_easy", "simulate_hard")
+MODELS: dict[str, type[FlatConfig]] = {"cnv": CnvConfig, "ddg": DdgConfig}
 
 
 def describe_config(path: Path, overrides: Sequence[str]) -> str:
-    """Every key of a configuration with its value, after checking it and opening its inputs."""
+    """Every key of a configuration with its value, after checking it; of a copy-number run its inputs are opened, too.
+
+    A configuration with the key ``variant`` is of a stability specialist.
+    """
+    model = DdgConfig if "variant" in read_yaml_mapping(path) else CnvConfig
     try:
-        config = load_config(CnvConfig, path, overrides)
+        config = load_config(model, path, overrides)
     except ConfigError as error:
         raise CopyfoldError("\n".join(error.problems)) from None
-    inputs = load_inputs(config)
-    width = max(map(len, CnvConfig.model_fields))
+    width = max(map(len, model.model_fields))
     lines = [f"{key:<{width}}  {_as_yaml(value)}" for key, value in config]
-    lines.append(f"\n{path}: good — {inputs.store.n_samples} samples × {inputs.store.n_bins} bins")
+    found = f"specialist {config.variant}" if isinstance(config, DdgConfig) else ""
+    if isinstance(config, CnvConfig):
+        inputs = load_inputs(config)
+        found = f"{inputs.store.n_samples} samples × {inputs.store.n_bins} bins"
+    lines.append(f"\n{path}: good — {found}")
     return "\n".join(lines)
 
 
-def describe_schema(*, as_json: bool) -> str:
-    """Every key with type, default and meaning, as a table or as JSON Schema."""
+def describe_schema(name: str, *, as_json: bool) -> str:
+    """Every key of ``cnv`` or ``ddg`` with type, default and meaning, as a table or as JSON Schema."""
+    if name not in MODELS:
+        raise ConfigError(f"'{name}' is no kind of configuration; there is {' and '.join(MODELS)}")
+    model = MODELS[name]
     if as_json:
-        return json.dumps(CnvConfig.model_json_schema(), indent=2)
-    properties = CnvConfig.model_json_schema()["properties"]
+        return json.dumps(model.model_json_schema(), indent=2)
+    properties = model.model_json_schema()["properties"]
+    missing = "by variant" if name == "ddg" else "required"
     rows = [("key", "type", "default", "meaning")]
-    for key, field in CnvConfig.model_fields.items():
-        default = "required" if field.default is PydanticUndefined else _as_yaml(field.default)
+    for key, field in model.model_fields.items():
+        default = missing if field.default is PydanticUndefined else _as_yaml(field.default)
         kinds = [part.get("format", part["type"]) for part in properties[key].get("anyOf", [properties[key]])]
         rows.append((key, " or ".join(kinds), default, field.description or ""))
     widths = [max(len(row[place]) for row in rows) for place in range(3)]

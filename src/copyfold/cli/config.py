@@ -25,17 +25,20 @@ def check(
 
 @app.command()
 def schema(
+    name: Annotated[str, typer.Argument(help="`cnv` is a copy-number run, `ddg` a stability specialist.")] = "cnv",
     json: Annotated[bool, typer.Option("--json", help="JSON Schema, for editors and programs.")] = False,
 ) -> None:
     """List every key with type, default and meaning."""
     from copyfold.app.configs import describe_schema
 
-    print(describe_schema(as_json=json))
+    print(describe_schema(name, as_json=json))
 
 
 @app.command()
 def init(
-    name: Annotated[str, typer.Argument(help="Preset to write out; `cnv` is a copy-number run.")] = "cnv",
+    name: Annotated[
+        str, typer.Argument(help="Preset: `cnv` is a copy-number run, `ddg` a specialist.")
+    ] = "cnv",
     out: Annotated[Path, typer.Option("--out", "-o", help="File to make; must not exist.")] = Path("config.yaml"),
 ) -> None:
     """Write a commented configuration to start from.
