@@ -36,9 +36,7 @@ def schema(
 
 @app.command()
 def init(
-    name: Annotated[
-        str, typer.Argument(help="Preset: `cnv` is a copy-number run, `ddg` a specialist.")
-    ] = "cnv",
+    name: Annotated[str, typer.Argument(help="Preset: `cnv` is a copy-number run, `ddg` a specialist.")] = "cnv",
     out: Annotated[Path, typer.Option("--out", "-o", help="File to make; must not exist.")] = Path("config.yaml"),
 ) -> None:
     """Write a commented configuration to start from.
