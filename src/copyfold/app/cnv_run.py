@@ -96,7 +96,8 @@ def train_run(config_path: Path, overrides: Sequence[str], *, resume: bool, devi
             if not (continued and run.stage_done("train")):
                 _do(job, "train", lambda: train(job, resume=continued))
             _do_rest(job, STAGES, continued)
-            report_stage(run, console)
+            if not run.stage_done(REPORT_STAGE):
+                report_stage(run, console)
             run.finish("complete")
     return config.out_dir
 
@@ -172,7 +173,8 @@ def call_new(
             run.finish_stage("train", elsewhere=True)
             job = _job(config, inputs, run, torch_device, console)
             _do_rest(job, {name: STAGES[name] for name in ("infer", "segment", "call")}, continued)
-            report_stage(run, console)
+            if not run.stage_done(REPORT_STAGE):
+                report_stage(run, console)
             run.finish("complete")
     return config.out_dir
 

@@ -19,6 +19,7 @@ from copyfold.app.ddg_results import (
     write_metrics,
     write_predictions,
 )
+from copyfold.app.report import report_stage
 from copyfold.core.console import Console, format_seconds
 from copyfold.core.files import file_digest, read_npy, write_text
 from copyfold.core.rundir import begin_run, own_run, read_run_record
@@ -134,6 +135,7 @@ def refine_specialist(
                 console.say(_most_attended(refiner.attention(unseen)))
             seconds = time.perf_counter() - started
             run.finish_stage("train", seconds=round(seconds, 2), **facts)
+            report_stage(run, console)
             run.finish("complete")
             weight = facts["residual_weight"]
             console.say(f"{FOLDERS[kind]}: weight of the correction {weight}; done in {format_seconds(seconds)}")

@@ -13,6 +13,7 @@ import torch
 
 from copyfold.app.ddg_inputs import Prepared, prepare
 from copyfold.app.ddg_results import SIMULATED_NOTE, run_facts, true_status, write_metrics, write_predictions
+from copyfold.app.report import report_stage
 from copyfold.core.config import build_config, load_config, override_values
 from copyfold.core.console import Console, format_seconds
 from copyfold.core.files import write_npy
@@ -126,6 +127,7 @@ def _train(config: DdgConfig, *, resume: bool, quick: bool, console: Console) ->
             found = _fit(config, prepared, run, about, resume=continued, console=console)
             seconds = time.perf_counter() - started
             run.finish_stage("train", seconds=round(seconds, 2), threads=torch.get_num_threads(), **found)
+            report_stage(run, console)
             run.finish("complete")
             console.say(f"vae_{config.variant}: done in {format_seconds(seconds)}")
     return folder

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from copyfold.app.cnv_results import gene_places, read_results, read_tracks
+from copyfold.app.ddg_report import read_ddg_results
 from copyfold.core.console import Console, format_seconds
 from copyfold.core.files import read_npy, write_bytes, write_text
 from copyfold.core.rundir import RunDirectory, own_run, read_run_record
@@ -14,11 +15,14 @@ from copyfold.errors import ConfigError, CopyfoldError, InputError
 from copyfold.report.cnv.notable import notable_isolates
 from copyfold.report.cnv.sections import cnv_page
 from copyfold.report.cnv.tracks import draw_track, parse_region, region_around
-from copyfold.report.page import render_page
+from copyfold.report.ddg.sections import ddg_page
+from copyfold.report.page import Page, render_page
 from copyfold.report.pictures import png_of, svg_of
 
 REPORT = "report.html"
 REPORT_STAGE = "report"
+DDG_KINDS = ("specialist", "refiner")
+"""``kind`` of the runs of `copyfold ddg`; those of `copyfold cnv` have none."""
 
 
 def report_run(run: Path, out: Path | None, lineages: Path | None, console: Console) -> Path:
@@ -44,29 +48,24 @@ def report_run(run: Path, out: Path | None, lineages: Path | None, console: Cons
     """
     record = read_run_record(run)
     if out is not None:
-        write_text(out, cnv_report(run, record, lineages, console))
+        write_text(out, report_page(run, record, lineages, console))
         return out
     with own_run(run) as owned:
         status, reason = record.get("status", ""), record.get("reason", "")
         owned.start_stage(REPORT_STAGE)
-        write_text(owned.file(REPORT), cnv_report(run, record, lineages, console))
+        write_text(owned.file(REPORT), report_page(run, record, lineages, console))
         owned.finish_stage(REPORT_STAGE)
         owned.finish(status, reason)
     return Path(run) / REPORT
 
 
 def report_stage(run: RunDirectory, console: Console) -> None:
-    """The last stage of a run that this process owns, unless it is done already.
-
-    A report that cannot be made costs a warning, never the run.
-    """
-    if run.stage_done(REPORT_STAGE):
-        return
+    """The last stage of a run that this process owns. A report that cannot be made costs a warning, never the run."""
     started = time.perf_counter()
     run.start_stage(REPORT_STAGE)
     record = run.record | {"status": "complete"}  # as it will be when the report is read
     try:
-        write_text(run.file(REPORT), cnv_report(run.path, record, None, console))
+        write_text(run.file(REPORT), report_page(run.path, record, None, console))
     except Exception as error:
         # whatever it is, a bug in a plot included: the results are on disk and must be told as complete
         run.file(REPORT).unlink(missing_ok=True)
@@ -79,13 +78,21 @@ def report_stage(run: RunDirectory, console: Console) -> None:
     console.say(f"report: done in {format_seconds(seconds)}; open {run.file(REPORT)}")
 
 
-def cnv_report(run: Path, record: dict[str, Any], lineages: Path | None, console: Console) -> str:
-    """A copy-number run as HTML."""
+def report_page(run: Path, record: dict[str, Any], lineages: Path | None, console: Console) -> str:
+    """A run as HTML: its kind picks the sections."""
+    if record.get("kind") in DDG_KINDS:
+        if lineages is not None:
+            raise ConfigError(f"--lineages: {run} is a run of `copyfold ddg`, which knows no lineages")
+        return render_page(ddg_page(read_ddg_results(run, record)))
+    return render_page(_cnv_page(run, record, lineages, console))
+
+
+def _cnv_page(run: Path, record: dict[str, Any], lineages: Path | None, console: Console) -> Page:
     results = read_results(run, record, lineages, console)
     chosen = notable_isolates(results) if results.noise is not None else ()
     names = [str(results.sample_ids[each.row]) for each in chosen]
     tracks = read_tracks(run, record, names) if names and results.segments is not None else []
-    return render_page(cnv_page(results, list(zip(chosen, tracks, strict=False))))
+    return cnv_page(results, list(zip(chosen, tracks, strict=False)))
 
 
 def plot_sample(run: Path, sample: str, gene: str | None, region: str | None, out: Path) -> None:

@@ -12,13 +12,14 @@ from sklearn.decomposition import PCA
 
 from copyfold.errors import ConfigError, InputError
 from copyfold.report.cnv.notable import notable_isolates
-from copyfold.report.cnv.plots import lineage_groups, principal_axes
+from copyfold.report.cnv.plots import lineage_groups
 from copyfold.report.cnv.results import Track, count_segments
 from copyfold.report.cnv.sections import cnv_page
 from copyfold.report.cnv.tracks import Region, draw_track, parse_region, region_around
 from copyfold.report.drawing import Dots, Label, Line
 from copyfold.report.page import render_page
 from copyfold.report.pictures import png_of, svg_of
+from copyfold.report.projection import principal_axes
 
 segment = st.tuples(st.integers(-1, 4), st.integers(0, 19), st.integers(1, 20), st.booleans())
 

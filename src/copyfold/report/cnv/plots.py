@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from copyfold.cnv.call_tables import CALL_KINDS
 from copyfold.cnv.coordinates import find_gene_bins
@@ -133,19 +132,6 @@ def lineage_groups(results: CnvResults, most: int = LINEAGES_SHOWN) -> list[tupl
     return groups + [(name, rows) for name, rows in (("others", others), ("unknown", unknown)) if rows.size]
 
 
-def principal_axes(latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scores on the first two principal axes, (n_samples, 2), and the share of variance of each, (2,)."""
-    centred = latents.astype(np.float64) - latents.mean(axis=0, dtype=np.float64)
-    left, singular, _ = np.linalg.svd(centred, full_matrices=False)
-    scores = np.zeros((len(latents), 2))
-    kept = min(2, len(singular))
-    scores[:, :kept] = left[:, :kept] * singular[:kept]
-    share = np.zeros(2)
-    if (total := float((singular**2).sum())) > 0:
-        share[:kept] = singular[:kept] ** 2 / total
-    return scores, share
-
-
 def latent_map(results: CnvResults, scores: np.ndarray, share: np.ndarray) -> tuple[Drawing, Panel, float]:
     """The same map three times, coloured by lineage, depth and call; also its first panel and the step to the next."""
     side, step = 262.0, 308.0
@@ -258,38 +244,3 @@ def genome_frequency(results: CnvResults) -> Drawing:
 
 def _where(contigs: Contigs, column: int) -> str:
     return f"{contigs.chrom[column]}:{contigs.start[column] + 1:,}"
-
-
-def learning_curves(log: pd.DataFrame, best_epoch: int | None) -> Drawing:
-    """Loss terms by epoch, for architectures with a ``val_reconstruction``; whatever the log has, for others."""
-    epochs = log["epoch"].to_numpy(dtype=np.float64)
-    pairs = [name.removeprefix("val_") for name in log.columns if name.startswith("val_")]
-    groups = [[f"train_{name}", f"val_{name}"] for name in pairs]
-    groups += [[name for name in log.columns if name.startswith("weight_")]]
-    if not pairs:
-        groups = [[name] for name in log.columns if name not in ("epoch", "seconds")]
-    groups = [[name for name in group if name in log.columns] for group in groups]
-    groups = [group for group in groups if group][:4]
-    shapes: list[Shape] = []
-    width = (WIDTH - 16) / len(groups)
-    span = (float(epochs[0]), max(float(epochs[-1]), float(epochs[0]) + 1.0))
-    said = []
-    for i, group in enumerate(groups):
-        values = log[group].to_numpy(dtype=np.float64)
-        low, high = padded_range(values)
-        panel = Panel(52 + i * width, 44, width - 68, 150, span, (min(0.0, low) if low < 0.2 * high else low, high))
-        shapes += axes(panel, "epoch", "")
-        title = group[0].removeprefix("train_") if group[0].startswith("train_") else "weights"
-        shapes.append(Label(panel.left, 14, (title if pairs else group[0]).replace("_", " "), colour="ink", bold=True))
-        for j in range(len(group)):
-            shapes.append(Line(panel.points(epochs, values[:, j]), ("c0", "c1", "c2")[j % 3], 1.8))
-        names = [name.removeprefix("weight_").partition("_")[0] if pairs else name for name in group]
-        if title == "weights":
-            names = [name.removeprefix("weight_") for name in group]
-        shapes += legend(panel.left, 31, [(("c0", "c1", "c2")[j % 3], name) for j, name in enumerate(names)])
-        if best_epoch and span[0] <= best_epoch <= span[1]:
-            at = float(panel.x(best_epoch))
-            shapes.append(Line(np.array([[at, panel.top], [at, panel.bottom]]), "c2", 1.2, dashed=True))
-        said += [f"{name}: {number_text(values[0, j])} → {number_text(values[-1, j])}" for j, name in enumerate(group)]
-    best = f" Best epoch {best_epoch} (dashed)." if best_epoch else ""
-    return Drawing(WIDTH, 236, tuple(shapes), "Learning curves", f"First → last epoch: {'; '.join(said)}.{best}")

@@ -14,12 +14,19 @@ from copyfold.report.cnv.notable import Notable
 from copyfold.report.cnv.results import CnvResults, GeneResult, Track
 from copyfold.report.cnv.rules import LOW_MEDIAN, find_problems
 from copyfold.report.cnv.tracks import draw_track, region_around
+from copyfold.report.curves import learning_curves
 from copyfold.report.drawing import number_text
 from copyfold.report.page import BigTable, Column, Figure, Findings, Hover, Page, Prose, Section, Table, Tiles
+from copyfold.report.projection import principal_axes
+from copyfold.report.run_facts import run_facts
 
 GENES_BY_LINEAGE = 6
 ST_ROWS_SHOWN = 200
-RECURRENT_ROWS_SHOWN = 100
+RECURRENT_ROWS_SHOWN = 1000
+RECURRENT_COLUMNS = (
+    *("chrom", "x0", "x1", "kind", "n_isolates", "frequency", "n_covering", "median_cn", "median_ratio", "confidence"),
+    *("n_lineages", "lineages", "genes"),
+)
 CN_WORDS = {-1: "uncallable", 0: "absent", 1: "normal"} | {cn: f"amplified ({cn})" for cn in range(2, 13)}
 
 
@@ -62,7 +69,7 @@ def _sections(results: CnvResults, notables: Sequence[tuple[Notable, Track]]) ->
         yield training(results)
     if results.metrics is not None and results.metrics.get("overall"):
         yield evaluation(results)
-    yield run_facts(results)
+    yield run_facts(results.record)
 
 
 def summary(results: CnvResults) -> Section:
@@ -166,8 +173,12 @@ def genome(results: CnvResults) -> Section:
     blocks: list[Any] = [Figure(plots.genome_frequency(results), caption)]
     if results.recurrent is not None:
         shown = results.recurrent.head(RECURRENT_ROWS_SHOWN)
-        caption = f"Recurrent segments, {len(shown)} of {len(results.recurrent)} (all: recurrent_segments.tsv)"
-        columns = tuple(Column(str(name), shown[name].tolist()) for name in shown.columns)
+        caption = (
+            f"Segments that recur, {len(shown)} of {len(results.recurrent)}, positions 0-based half-open (all, and "
+            "what the columns mean: recurrent_segments.tsv, docs/formats/run.md)"
+        )
+        names = [name for name in RECURRENT_COLUMNS if name in shown.columns]
+        columns = tuple(Column(name, shown[name].tolist(), choose=name in ("kind", "chrom")) for name in names)
         if len(shown):
             blocks.append(BigTable("recurrent", caption, columns, f"{results.file_stem}.recurrent.tsv"))
         else:
@@ -178,7 +189,7 @@ def genome(results: CnvResults) -> Section:
 def latent(results: CnvResults) -> Section:
     """The map of the latent."""
     assert results.latents is not None
-    scores, share = plots.principal_axes(results.latents)
+    scores, share = principal_axes(results.latents)
     drawing, panel, step = plots.latent_map(results, scores, share)
     hover = Hover("calls", panel.x(scores[:, 0]), panel.y(scores[:, 1]), tuple((i * step, 0.0) for i in range(3)))
     caption = (
@@ -214,7 +225,7 @@ def training(results: CnvResults) -> Section:
     best = facts.get("best_epoch")
     tells = f"Best epoch {best} of {facts.get('epochs_run')} (dashed). " if best else ""
     caption = f"{tells}Validation uses the posterior mean, training a drawn latent: the two are not the same quantity."
-    drawing = plots.learning_curves(results.training_log, best)
+    drawing = learning_curves(results.training_log, best)
     return Section("training", "Training", (Figure(drawing, caption),))
 
 
@@ -249,25 +260,6 @@ def _metric(metric: dict[str, Any]) -> str:
         return "N/A"
     interval = "" if metric["low"] is None else f" [{metric['low']:.2f}, {metric['high']:.2f}]"
     return f"{metric['value']:.2f}{interval}"
-
-
-def run_facts(results: CnvResults) -> Section:
-    """What was run, with what, on what."""
-    record = results.record
-    columns = ("status", "seconds", "device", "threads")
-    stages = tuple(
-        (name, *(stage.get(column, "") for column in columns)) for name, stage in record.get("stages", {}).items()
-    )
-    config = tuple((key, "—" if value is None else str(value)) for key, value in results.config.items())
-    versions = tuple((name, str(value)) for name, value in record.get("versions", {}).items())
-    inputs = tuple((key, str(digest)) for key, digest in record.get("inputs", {}).items())
-    blocks = (
-        Table("Stages", ("stage", *columns), stages),
-        Table("Configuration", ("key", "value"), config, folded=True),
-        Table("Versions", ("what", "version"), (("copyfold", str(record.get("copyfold"))), *versions), folded=True),
-        Table("Inputs", ("key", "digest of its content"), inputs, folded=True),
-    )
-    return Section("run", "The run", blocks)
 
 
 def _median(values: np.ndarray) -> float:

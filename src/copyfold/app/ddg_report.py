@@ -1,0 +1,125 @@
+"""A run of ``copyfold ddg`` read for its report. What is missing or damaged is told, and the rest is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from copyfold.core.files import read_json, read_npy
+from copyfold.errors import CopyfoldError, InputError
+from copyfold.report.ddg.results import DdgResults, RunScore
+
+METRICS_FORMAT = "copyfold-ddg-metrics/1"
+_COLUMNS = ("protein", "mutation", "source", "cluster", "split", "target", "predicted")
+
+Found = TypeVar("Found")
+
+
+def read_ddg_results(run: Path, record: Mapping[str, Any]) -> DdgResults:
+    """Read everything that a report shows of a specialist or refiner.
+
+    Raises
+    ------
+    CopyfoldError
+        The predictions cannot be read. What else is missing is named in ``unread``.
+    """
+    run = Path(run).resolve()
+    told: list[str] = []
+
+    def attempt(read: Callable[[], Found]) -> Found | None:
+        try:
+            return read()
+        except CopyfoldError as error:
+            told.append(str(error))
+            return None
+
+    predictions = _predictions(run / "predictions.csv")
+    return DdgResults(
+        name="/".join(run.parts[-2:]),
+        record=record,
+        predictions=predictions,
+        history=attempt(lambda: _history(run / "training_history.json")),
+        metrics=attempt(lambda: _metrics(run / "metrics.json")),
+        latents=attempt(lambda: _latents(run, record, len(predictions))),
+        attention=attempt(lambda: _attention(run / "attention.csv")),
+        others=_others(run),
+        unread=tuple(told),
+    )
+
+
+def _predictions(path: Path) -> pd.DataFrame:
+    again = "train again, with --resume"
+    try:
+        table = pd.read_csv(path, comment="#", keep_default_na=False, dtype={"protein": str, "mutation": str})
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); {again}") from None
+    if lacking := set(_COLUMNS) - set(table.columns):
+        raise InputError(f"{path}: has no column {min(lacking)}; {again}")
+    for name in ("target", "predicted"):
+        table[name] = pd.to_numeric(table[name], errors="coerce")
+    return table[np.isfinite(table["target"]) & np.isfinite(table["predicted"])].reset_index(drop=True)
+
+
+def _history(path: Path) -> pd.DataFrame:
+    epochs = _mapping(path).get("epochs")
+    if not isinstance(epochs, list) or not all(isinstance(row, dict) and "epoch" in row for row in epochs):
+        raise InputError(f"{path}: has no list of epochs; train again")
+    return pd.DataFrame(epochs).apply(pd.to_numeric, errors="coerce")
+
+
+def _metrics(path: Path) -> dict[str, Any]:
+    found = _mapping(path)
+    if found.get("format") != METRICS_FORMAT:
+        raise InputError(f"{path}: not of format {METRICS_FORMAT}; train again")
+    return found
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: not an object; train again")
+    return found
+
+
+def _latents(run: Path, record: Mapping[str, Any], n_rows: int) -> np.ndarray | None:
+    """Latent means of the rows, by the trained specialist; None for what has none of its own."""
+    if record.get("kind") != "specialist":
+        return None
+    import torch
+
+    from copyfold.ddg.specialists import load_specialist
+
+    module, _ = load_specialist(run)
+    features = read_npy(run / "features.npy", mmap=False)
+    if len(features) != n_rows:
+        raise InputError(f"{run / 'features.npy'}: has {len(features)} rows for {n_rows} predictions; train again")
+    with torch.no_grad():
+        latents: np.ndarray = module.encode(torch.from_numpy(features)).mean.numpy()
+    return latents
+
+
+def _attention(path: Path) -> pd.DataFrame | None:
+    if not path.exists():
+        return None
+    try:
+        table = pd.read_csv(path, comment="#").apply(pd.to_numeric)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); refine again") from None
+    if "dimension" not in table.columns or len(table.columns) < 2 or not len(table):
+        raise InputError(f"{path}: needs columns dimension and layer1; refine again")
+    return table
+
+
+def _others(run: Path) -> tuple[RunScore, ...]:
+    """The runs in the folder that this one lies in, itself among them, by name."""
+    found = []
+    for path in sorted(run.parent.glob("*/metrics.json")):
+        try:
+            found.append(RunScore(path.parent.name, _metrics(path)))
+        except CopyfoldError:
+            continue  # what is not a run of ours is none of our business
+    return tuple(found)
