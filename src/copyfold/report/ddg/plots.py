@@ -58,10 +58,10 @@ def measured_against_predicted(results: DdgResults) -> tuple[Drawing, tuple[Pane
         said.append(
             f"{name}: {len(rows)} mutations, root mean square error {np.sqrt(np.mean((target - predicted) ** 2)):.2f}"
         )
-    shapes += legend(52, 336, [("c0", "a mutation"), ("c1", "measured, median and 90 % of those predicted alike")])
-    shapes += [Label(470, 336, "dashed: agreement")]
+    shapes += legend(52, 344, [("c0", "a mutation"), ("c1", "measured, median and 90 % of those predicted alike")])
+    shapes += [Label(470, 344, "dashed: agreement")]
     title = "Measured against predicted"
-    return Drawing(WIDTH, 346, tuple(shapes), title, f"{'; '.join(said)}."), tuple(panels)
+    return Drawing(WIDTH, 354, tuple(shapes), title, f"{'; '.join(said)}."), tuple(panels)
 
 
 def _error_bars(panel: Panel, target: np.ndarray, predicted: np.ndarray, sigma: np.ndarray) -> Line:
@@ -79,10 +79,10 @@ def running_band(predicted: np.ndarray, measured: np.ndarray, steps: int = _STEP
     -------
     numpy.ndarray, (k, 4)
         Median prediction of a group of neighbours, and the 5 %, 50 % and 95 % quantile of their measurements. Groups
-        are of equal size, at least 5 mutations, at most `steps`.
+        are of equal size, at least 20 mutations (all, where there are fewer), at most `steps`.
     """
     order = np.argsort(predicted, kind="stable")
-    groups = [group for group in np.array_split(order, max(1, min(steps, len(order) // 5))) if group.size]
+    groups = [group for group in np.array_split(order, max(1, min(steps, len(order) // 20))) if group.size]
     return np.array(
         [[np.median(predicted[group]), *np.quantile(measured[group], [0.05, 0.5, 0.95])] for group in groups]
     )
@@ -236,7 +236,7 @@ def scan_heatmap(positions: list[str], wild_type: str, ddg: np.ndarray, plddt: n
             x = left + (i + 0.5) * cell_width
             shapes.append(Label(x, top + 20 * cell_height + 12, positions[columns[i]], "middle", size=9))
         at += block
-    mean = np.nanmean(ddg, axis=1) if n else np.zeros(0)
+    mean = site_means(ddg)
     worst = np.argsort(-np.nan_to_num(mean, nan=-np.inf))[:5]
     sensitive = ", ".join(f"{wild_type[i]}{positions[i]} ({mean[i]:.1f})" for i in worst)
     said = (
@@ -246,6 +246,12 @@ def scan_heatmap(positions: list[str], wild_type: str, ddg: np.ndarray, plddt: n
     if plddt is not None:
         said += f" pLDDT below 70 at {int((plddt < 70).sum())} positions."
     return Drawing(WIDTH, at - 6, tuple(shapes), "Scan of every substitution", said)
+
+
+def site_means(ddg: np.ndarray) -> np.ndarray:
+    """Mean over each site's substitutions, (n,); NaN where nothing was predicted."""
+    counted = np.isfinite(ddg).sum(axis=1)
+    return np.divide(np.nansum(ddg, axis=1), counted, out=np.full(len(ddg), np.nan), where=counted > 0)
 
 
 def _plddt_strip(plddt: np.ndarray, left: float, top: float, cell_width: float) -> list[Shape]:
