@@ -14,6 +14,7 @@ SCRIPT = Path(sys.executable).with_name("copyfold")
 COMMANDS = [
     (),
     ("demo",),
+    ("report",),
     ("config",),
     ("config", "check"),
     ("config", "schema"),
@@ -26,6 +27,7 @@ COMMANDS = [
     ("cnv", "call"),
     ("cnv", "evaluate"),
     ("cnv", "export"),
+    ("cnv", "plot"),
     ("cnv", "scan"),
     ("cnv", "simulate"),
     ("cnv", "cohort"),

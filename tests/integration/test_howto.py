@@ -9,12 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pysam
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("reference", "import", "resume-and-rerun", "cohort", "export", "report")
+PAGES = ("reference", "import", "resume-and-rerun", "cohort", "export", "report", "ddg-data")
 BLOCKS = [
     pytest.param(page, block, id=f"{page}-{number}")
     for page in PAGES
@@ -101,8 +102,17 @@ def prepare(reads, tmp_path, cohort, pca_run, copyfold):
         known[["sample_id", "ST"]].to_csv(tmp_path / "st.tsv", sep="\t", index=False)
         return [row.split("\t")[0] for row in samples]
 
+    def mutations():
+        rng = np.random.default_rng(0)
+        rows = ["protein,mutation,ddG,sequence"]
+        for number in range(12):
+            protein = "".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), 80))
+            places = [place for place in range(80) if protein[place] != "A"][:6]
+            rows += [f"p{number},{protein[place]}{place + 1}A,{rng.normal(1, 1):.2f},{protein}" for place in places]
+        (tmp_path / "own.csv").write_text("\n".join(rows) + "\n")
+
     fill = {"reference": reference, "import": tables, "resume-and-rerun": run, "cohort": sheet}
-    fill |= {"export": finished, "report": finished}
+    fill |= {"export": finished, "report": finished, "ddg-data": mutations}
     return lambda page: fill[page]()
 
 

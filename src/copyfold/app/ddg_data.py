@@ -56,7 +56,7 @@ def import_table(
         need = f"are its structures in {structures}" if structures else "does it need --structures"
         raise InputError(
             f"{file}: no row can be used ({len(checked.refused)} refused, {reading.n_other} passed over){first}; "
-            f"is it a file of {source}, and {need}?"
+            f"is it a file for the source {source}, and {need}?"
         )
     _check_scale(file, source, checked.table)
     repeats = find_repeats(checked.table) if "ddg" in checked.table else []
@@ -179,7 +179,7 @@ def split_table(
     homology = None
     if by == "homology":
         distinct = kept["sequence"].unique().tolist()
-        console.say(f"clustering {len(distinct)} sequences at {identity:.0%} identity, {coverage:.0%} coverage")
+        console.say(f"clustering {len(distinct)} sequences: identity {identity:g}, coverage {coverage:g}")
         homology = find_homology(distinct, identity, coverage)
         cluster_of = dict(zip(distinct, homology.clusters.tolist(), strict=True))
         clusters = kept["sequence"].map(cluster_of).to_numpy()

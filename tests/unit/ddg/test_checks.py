@@ -51,12 +51,18 @@ def test_sequence_and_structure_must_both_hold_the_wild_type() -> None:
         {"mutant": "V"},
         {"ddg": np.nan},
         {"protein": "broken"},
+        {"chain": ""},
     )
-    checked = check_rows(reading, "S", {("1abc", "A"): structure(), ("broken", "A"): "x.pdb: no protein chain 'A'"})
-    assert checked.table.index.tolist() == [1, 6, 7]
-    assert checked.n_by_structure == 2
-    assert checked.table["sequence"].tolist() == [PROTEIN] * 3
-    assert checked.table["sequence_position"].tolist() == [3, 3, 3]  # of row 6 by the structure
+    checked = check_rows(
+        reading,
+        "S",
+        {("1abc", "A"): structure(), ("1abc", ""): structure(), ("broken", "A"): "x.pdb: no protein chain 'A'"},
+    )
+    assert checked.table.index.tolist() == [1, 6, 7, 13]
+    assert checked.n_by_structure == 3
+    assert checked.table["sequence"].tolist() == [PROTEIN] * 4
+    assert checked.table["sequence_position"].tolist() == [3, 3, 3, 3]  # of row 6 by the structure
+    assert checked.table["chain"].tolist() == ["A"] * 4
     reasons = {refusal.row: refusal.reason for refusal in checked.refused}
     assert "the sequence has V at 3, not L" in reasons[2]
     assert "the structure has L at 14, not V" in reasons[3]
@@ -67,7 +73,7 @@ def test_sequence_and_structure_must_both_hold_the_wild_type() -> None:
     assert "the same" in reasons[10]
     assert "no value" in reasons[11]
     assert "no protein chain 'A'" in reasons[12]
-    assert set(reasons) | {1, 6, 7} == set(range(1, 13))
+    assert set(reasons) | {1, 6, 7, 13} == set(range(1, 14))
 
 
 def test_what_the_reader_refused_stays_refused() -> None:

@@ -89,12 +89,12 @@ def check_rows(
     -------
     Checked
         A row is used if its sequence and its structure, as far as each is known, hold the wild type at its place, and
-        at least one of them is known. Without a sequence of its own it gets that of the structure's residues.
+        at least one of them is known. Without a sequence or chain of its own it gets the structure's.
     """
     structures = structures or {}
     rows = reading.rows
     value = "score" if "score" in rows else "ddg"
-    refused, kept, sequences, positions = list(reading.refused), [], [], []
+    refused, kept, chains, sequences, positions = list(reading.refused), [], [], [], []
     n_by_structure = 0
     for row in rows.itertuples():
         structure = structures.get((row.protein, row.chain))
@@ -104,12 +104,13 @@ def check_rows(
             refused.append(Refusal(int(row.Index), f"{text}{row.insertion_code}{row.mutant}", reason))
             continue
         kept.append(row.Index)
+        chains.append(row.chain or (structure.chain if isinstance(structure, Structure) else ""))
         sequences.append(sequence)
         positions.append(position)
         n_by_structure += isinstance(structure, Structure) and row.position != ""
     order = FITNESS_REQUIRED if value == "score" else REQUIRED
     table = rows.loc[kept].assign(
-        source=source, sequence=sequences, sequence_position=np.array(positions, dtype=np.int64)
+        source=source, chain=chains, sequence=sequences, sequence_position=np.array(positions, dtype=np.int64)
     )
     return Checked(table[list(order)], tuple(sorted(refused)), n_by_structure)
 
