@@ -24,7 +24,7 @@ def run(pca_run, tmp_path_factory):
     segments = pd.read_parquet(path / "segments.parquet")
     first, second, third = np.load(path / "sample_ids.npy")[:3].tolist()
     mine = segments["sample_id"].isin([first, second, third])
-    width = {"n_bins": 300, "n_masked": 0}
+    width = {"n_bins": 300, "n_masked": 0, "mixed": False}
     made = pd.DataFrame(
         [
             (first, CONTIG, 0, 1000, 0, 0.75, 0.0, 1, 0),
