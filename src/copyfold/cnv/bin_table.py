@@ -7,7 +7,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pysam
 
 from copyfold.cnv.coordinates import same_contig
 from copyfold.cnv.reference import Reference, read_reference
@@ -132,6 +131,8 @@ def _filled(values: np.ndarray) -> np.ndarray | None:
 
 
 def _reference_phase(reference: Reference) -> np.ndarray:
+    import pysam  # nothing else here needs it
+
     phase = np.empty(len(reference.bins))
     with pysam.FastaFile(str(reference.fasta)) as fasta:
         for begin, stop in pairwise(reference.bins.chain_starts.tolist()):
