@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from copyfold.cnv.bin_table import BinTable
-from copyfold.cnv.callers import GeneCalls, GeneCnvCaller, SegmentedDepths, plasmid_targets
+from copyfold.cnv.callers import GeneCaller, GeneCalls, GeneCnvCaller, SegmentedDepths, plasmid_targets
 from copyfold.cnv.config import CnvConfig
 from copyfold.cnv.coordinates import Gene
 from copyfold.cnv.models.architecture import Depths, FitSession
@@ -59,10 +59,12 @@ class DesignResult:
     Attributes
     ----------
     latents : numpy.ndarray, (n_samples, latent_dim)
+    depths : ExpectedDepths
     ratios : CopyRatios
     segmentation : Segmentation
     calls : dict
         Calls of each gene, by name.
+    caller : GeneCaller
     best_loss : float
         Reconstruction loss of the kept epoch on the validation rows.
     kl : float
@@ -70,9 +72,11 @@ class DesignResult:
     """
 
     latents: np.ndarray
+    depths: ExpectedDepths
     ratios: CopyRatios
     segmentation: Segmentation
     calls: dict[str, GeneCalls]
+    caller: GeneCaller
     best_loss: float
     kl: float
 
@@ -105,23 +109,31 @@ def run_design(
         segmenter = REGISTRIES["hmm"].resolve(config.hmm)(bins, config, paths["checkpoint"])
         caller = REGISTRIES["cnv"].resolve(config.cnv)(bins, config, paths["checkpoint"])
     kl = rows[summary.best_epoch - 1]["val_kl"] * counts.shape[1] if rows else float("nan")
-    latents, ratios, segments, calls = [], [], [], []
+    latents, ratios, segments, calls, expectations = [], [], [], [], []
     for first in range(0, len(counts), 256):
         batch = slice(first, first + 256)
         inferred = architecture.infer(Depths(counts[batch], medians[batch]))
         latents.append(inferred.latents)
         depths = ExpectedDepths(counts[batch], inferred.expected, inferred.dispersion)
+        expectations.append(depths)
         ratios.append(segmenter.copy_ratios(depths))
         found = segmenter.segment(depths, ratios[-1])
         mixed = np.zeros(found.cn.shape, bool) if found.mixed is None else found.mixed
         segments.append(found._replace(mixed=mixed))
         seen = SegmentedDepths(depths, ratios[-1].ratio, found.cn, found.confidence)
         calls.append([caller.call_chromosomal(gene, seen) for gene in genes])
+    known = expectations[0].dispersion is not None
     return DesignResult(
         np.concatenate(latents),
+        ExpectedDepths(
+            counts,
+            np.concatenate([depths.expected for depths in expectations]),
+            np.concatenate([depths.dispersion for depths in expectations]) if known else None,
+        ),
         CopyRatios(*(np.concatenate(part) for part in zip(*ratios, strict=True))),
         Segmentation(*(np.concatenate(part) for part in zip(*segments, strict=True))),
         {gene.name: _joined([batch[place] for batch in calls]) for place, gene in enumerate(genes)},
+        caller,
         summary.best_loss,
         kl,
     )

@@ -39,6 +39,9 @@ Z_95 = 1.959964
 LOW_DEPTH, UNMAPPED = "low depth", "unmapped bins"
 """Reasons for a copy number of −1."""
 
+SAME_EVENT = 1.32
+"""Factor by which the copies of bins of one event may differ in their most probable states."""
+
 CALIBRATION_SD = 0.01
 """Relative error of any depth ratio, however long its event."""
 
@@ -164,9 +167,9 @@ def _call_gene(
         window = _event_window(calls.state[i], anchor, chain)
         window = window[mean[i, window] > MIN_EXPECTED]
         if len(window):
-            state = int(calls.state[i, window[0]])
+            states = calls.state[i, window]
             error = float(dispersion[i]) + spread[0][window], spread[1][window]
-            interval[i] = _depth_ratio(reads[i, window], mean[i, window], *error, state, chain, model.excess)
+            interval[i] = _depth_ratio(reads[i, window], mean[i, window], *error, states, chain, model.excess)
         else:
             interval[i] = copies[i], *_posterior_interval(posterior[i], chain)
     reason = np.select([low_depth, unmapped], [LOW_DEPTH, UNMAPPED], default="")
@@ -183,15 +186,22 @@ def _call_gene(
 
 
 def _event_window(state: np.ndarray, anchors: np.ndarray, chain: StateChain) -> np.ndarray:
-    """Return the bins around a gene's bins (the weightiest first) that share the state of one of them.
+    """Return the bins around a gene's bins (the weightiest first) that lie in one event with one of them.
 
-    Ends of events are passed over: how much of such a bin the event covers is not known.
+    They have its class and, of gains, about as many copies, so that noise between neighbouring levels does not choose
+    which bins count. Ends of events are passed over: how much of such a bin the event covers is not known.
     """
     whole = np.isin(chain.emissions.kind, (LEVEL, STRAY))[chain.emission_row]
     for anchor in anchors:
-        if whole[state[anchor]]:
+        at = state[anchor]
+        if whole[at]:
             first, last = max(anchor - REACH, 0), min(anchor + REACH, len(state) - 1)
-            other = np.flatnonzero(state[first : last + 1] != state[anchor]) + first
+            here = state[first : last + 1]
+            copies = np.maximum(chain.copies[here], 1)
+            ratio = copies / max(chain.copies[at], 1)
+            alike = whole[here] & (chain.state_class[here] == chain.state_class[at])
+            alike &= (ratio < SAME_EVENT) & (ratio > 1 / SAME_EVENT)
+            other = np.flatnonzero(~alike) + first
             before, after = other[other < anchor], other[other > anchor]
             return np.arange(before[-1] + 1 if len(before) else first, after[0] if len(after) else last + 1)
     return np.empty(0, int)
@@ -202,15 +212,25 @@ def _depth_ratio(
     expected: np.ndarray,
     dispersion: np.ndarray,
     baseline_variance: np.ndarray,
-    state: int,
+    states: np.ndarray,
     chain: StateChain,
     excess: np.ndarray,
 ) -> tuple[float, float, float]:
-    """Return the depth ratio of bins (w,) of one state and its 95 % interval, divergence undone."""
-    copies = chain.copies[state]
-    level = chain.emissions.level[chain.emission_row[state]] if copies > 0 else 0.0
+    """Return the depth ratio of the bins (w,) of one event and its 95 % interval, divergence undone.
+
+    Bins that are not divergent are taken where there are any: what divergence takes away is fitted to the bin itself.
+    """
+    copies = chain.copies[states]
+    level = chain.emissions.level[chain.emission_row[states]]
+    kept = np.where(copies >= 1, level / np.maximum(copies, 1), 1.0)
+    if (kept > 0.9).any() and (kept <= 0.9).any():
+        full = kept > 0.9
+        reads, expected, dispersion = reads[full], expected[full], dispersion[full]
+        baseline_variance, level, kept = baseline_variance[full], level[full], kept[full]
+    expected = expected * np.where(kept > 0.9, 1.0, kept)
     # Near inverse-variance weights; the weighted sums keep the ratio unbiased.
-    weight = 1 / (1 + dispersion * level * expected)
+    typical = np.median(level)
+    weight = 1 / (1 + dispersion * typical * expected)
     total = (weight * expected).sum()
     ratio = (weight * reads).sum() / total
     mean = max(ratio, 0.0) * expected
@@ -218,9 +238,8 @@ def _depth_ratio(
     variance = weight**2 * (mean + (dispersion + baseline_variance) * mean**2)
     error = (variance.sum() + (ratio == 0)) / total**2
     error += ratio**2 * (np.interp(len(reads), WINDOWS, excess) + CALIBRATION_SD**2)
-    undone = copies / level if copies >= 1 else 1.0
     half = Z_95 * np.sqrt(error)
-    return ratio * undone, max(ratio - half, 0.0) * undone, (ratio + half) * undone
+    return ratio, max(ratio - half, 0.0), ratio + half
 
 
 def _posterior_interval(posterior: np.ndarray, chain: StateChain) -> tuple[float, float]:
