@@ -123,7 +123,10 @@ DAMAGES = {
     "key twice": (change_text("config.yaml", lambda text: text + "out_dir: other\n"), "key 'out_dir' stands twice"),
     "no YAML": (change_text("config.yaml", lambda _: "a: [1\n"), "not valid YAML"),
     "results in the store": (add_key(f"out_dir: {STORE}/run"), "results go elsewhere than counts"),
-    "unknown architecture": (add_key("architecture: 07_transformer"), "there is 06_conv_vae, 10_count_model, pca_baseline"),
+    "unknown architecture": (
+        add_key("architecture: 07_transformer"),
+        "there is 06_conv_vae, 10_count_model, pca_baseline",
+    ),
     "unknown segmenter": (add_key("hmm: 03_hmm"), "hmm: '03_hmm' is unknown; there is 02_gaussian_hmm"),
     "architecture that cannot be imported": (add_key("architecture: nowhere:Model"), "cannot be imported"),
 }

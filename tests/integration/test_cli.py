@@ -187,7 +187,7 @@ def test_config_init_refuses_an_existing_file_and_an_unknown_preset(copyfold, tm
     assert "exists already" in copyfold("config", "init", cwd=tmp_path).complaint()
     assert (tmp_path / "config.yaml").read_text() == "mine"
     complaint = copyfold("config", "init", "nothing", "-o", "other.yaml", cwd=tmp_path).complaint()
-    assert "there is cnv, cnv_documents, simulate_easy, simulate_hard" in complaint
+    assert "there is cnv, cnv_documents, ddg, simulate_easy, simulate_hard" in complaint
     assert not (tmp_path / "other.yaml").exists()
 
 
