@@ -27,6 +27,7 @@ WIDTH = 940.0
 _PART_COLOURS = {"train": "pale", "validation": "c4", "test": "c1"}
 _PROTEIN_COLOURS = ("c0", "c1", "c2", "c3", "c4", "c5", "c6")
 _STEPS = 8
+SITES_A_ROW = 150
 
 
 def measured_against_predicted(results: DdgResults) -> tuple[Drawing, tuple[Panel, ...]]:
@@ -195,7 +196,7 @@ def scan_heatmap(positions: list[str], wild_type: str, ddg: np.ndarray, plddt: n
         0–100, of an AlphaFold model; None for an experimental structure.
     """
     n = len(positions)
-    per_row = min(n, 150)
+    per_row = -(-n // max(1, -(-n // SITES_A_ROW)))
     largest = largest_usual(ddg)
     cell_width, cell_height = (WIDTH - 66) / per_row, 11.0
     block = 20 * cell_height + (66 if plddt is not None else 48)
@@ -203,7 +204,7 @@ def scan_heatmap(positions: list[str], wild_type: str, ddg: np.ndarray, plddt: n
     left, at = 46.0, 46.0
     ends = [
         (DIVERGING[0], f"≤ −{largest:.1f} stabilising"),
-        ("pale", "0"),
+        ("grid", "0"),
         (DIVERGING[-1], f"≥ {largest:.1f} destabilising"),
     ]
     shapes += legend(left, 16, [*ends, ("ink", "wild type")])
