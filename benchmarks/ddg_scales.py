@@ -1,4 +1,4 @@
-"""What the rule about scales decides on every assay: from its scores where they are here, else from what is published of it.
+"""What the rule about scales decides on every assay, from its scores if they are here, else from what is published.
 
     python benchmarks/ddg_scales.py DATA
 
@@ -11,10 +11,10 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
-from common import print_table
-from ddg_tables import fitness_table
 
+from common import print_table
 from copyfold.ddg.scales import decide_by_cutoff, fits_common_scale
+from ddg_tables import fitness_table
 
 DOCUMENT_RANGES = {
     "B2L11_HUMAN_Dutta_2010_binding-Mcl-1": (2.6e6, 1e8),
