@@ -13,8 +13,7 @@ from copyfold.ddg.simulation import simulate_mutations
 from copyfold.ddg.specialists import load_specialist
 from copyfold.ddg.table import write_table
 
-FILES = {"best.pt", "final.pt", "training_history.json", "metrics.json", "predictions.csv", "features.npy"}
-FILES |= {"run.json", "report.html"}
+FILES = {"best.pt", "final.pt", "training_history.json", "metrics.json", "predictions.csv", "features.npy", "run.json"}
 FEW = ("--set", "epochs=3", "--set", "warmup_epochs=1")
 
 

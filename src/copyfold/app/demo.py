@@ -52,9 +52,7 @@ def summarise_demo(out: Path) -> str:
     ]
     for _, row in calls.nlargest(8, "blaSHV_true").iterrows():
         lines.append(f"{row['sample_id']:<14}{row['blaSHV_true']:>7.2f}{row['crr_blaSHV']:>7.2f}{row['blaSHV']:>8}")
-    report = run / "report.html"
-    shown = report if report.exists() else run / "evaluation.txt"
-    lines += ["", f"Gene calls:  {run / 'gene_calls.tsv'}", f"Open this:   {shown}"]
+    lines += ["", f"Gene calls:  {run / 'gene_calls.tsv'}", f"Open this:   {run / 'report.html'}"]
     return "\n".join(lines)
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from copyfold.ddg.features.sets import FEATURE_SETS, FeatureSet, check_feature_set
 from copyfold.ddg.models.ddgvae import DDGVAE
 from copyfold.ddg.models.refiners import REFINERS, EmbeddingTransformer, MLPRefiner
@@ -71,16 +73,16 @@ def load_specialist(path: Path) -> tuple[DDGVAE, SpecialistSpec]:
     InputError
         No such checkpoint, not a specialist's, or one trained on other features than this version computes.
     """
-    file = _checkpoint(path)
+    file = checkpoint_of(path)
     content = load_checkpoint(file)
-    _check_kind(content, "specialist", file)
+    check_kind(content, "specialist", file)
     variant = content.get("variant")
     feature_set = FEATURE_SETS.get((content.get("feature_set") or {}).get("name", ""))
     if variant not in VARIANTS or feature_set is None:
         raise InputError(f"{file}: variant {variant!r} or its features are not known to this version; train it again")
     check_feature_set(content["feature_set"], feature_set, str(file))
     module = DDGVAE.create_variant(variant, feature_set.hyperbolic)
-    _load_weights(module, content, file)
+    load_weights(module, content, file)
     spec = SpecialistSpec(variant, feature_set, content["target"], content["simulated"], content["epoch"] + 1)
     return module, spec
 
@@ -95,25 +97,28 @@ def load_refiner(path: Path) -> tuple[MLPRefiner | EmbeddingTransformer, dict[st
     InputError
         No such checkpoint, or not a refiner's.
     """
-    file = _checkpoint(path)
+    file = checkpoint_of(path)
     content = load_checkpoint(file)
-    _check_kind(content, "refiner", file)
+    check_kind(content, "refiner", file)
     module = REFINERS[content["refiner"]](content["latent_dim"])
-    _load_weights(module, content, file)
+    load_weights(module, content, file)
     return module, {name: content[name] for name in ("refiner", "of", "latent_dim", "simulated")}
 
 
-def _checkpoint(path: Path) -> Path:
+def checkpoint_of(path: Path) -> Path:
+    """The checkpoint that a run folder, or the path of a checkpoint itself, stands for."""
     path = Path(path)
     return path / "best.pt" if path.is_dir() else path
 
 
-def _check_kind(content: dict[str, Any], kind: str, file: Path) -> None:
+def check_kind(content: dict[str, Any], kind: str, file: Path) -> None:
+    """Refuse a checkpoint of something else than `kind` with an `InputError`."""
     if content.get("kind") != kind:
         raise InputError(f"{file}: holds no {kind} of stability; give a folder that `copyfold ddg` made for one")
 
 
-def _load_weights(module: DDGVAE | MLPRefiner | EmbeddingTransformer, content: dict[str, Any], file: Path) -> None:
+def load_weights(module: torch.nn.Module, content: dict[str, Any], file: Path) -> None:
+    """Put a checkpoint's weights into `module`, ready to predict; an `InputError` where they do not fit."""
     try:
         module.load_state_dict(content["model_state_dict"])
     except (KeyError, RuntimeError) as error:

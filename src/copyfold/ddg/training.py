@@ -134,7 +134,7 @@ def train_specialist(
     if len(split.train) + len(split.validation) < LEAST_ROWS:
         found = len(split.train) + len(split.validation)
         raise InputError(f"{found} rows to train and validate on; at least {LEAST_ROWS} are needed")
-    module = _seeded(settings.seed, lambda: DDGVAE.create_variant(settings.variant, settings.use_hyperbolic))
+    module = seeded(settings.seed, lambda: DDGVAE.create_variant(settings.variant, settings.use_hyperbolic))
     data = torch.from_numpy(np.concatenate([features, target[:, None]], axis=1).astype(np.float32))
     module.set_scaling(data[split.train, :-1], data[split.train, -1])
     validation = data[split.validation]
@@ -153,7 +153,7 @@ def train_specialist(
         last=folder / "final.pt",
         log=folder / "training_history.json",
         judged_by="ddg",
-        measure=lambda: _agreement(validation[:, -1], module(validation[:, :-1])),
+        measure=lambda: agreement(validation[:, -1], module(validation[:, :-1])),
         about=about,
         format_log=lambda rows: history_text(rows, about or {}),
     )
@@ -180,7 +180,7 @@ def train_refiner(
     parameters as for `train_specialist`; `kind` is ``mlp`` or ``transformer``.
     """
     data = refiner_inputs(module, features, target)
-    refiner = _seeded(seed, lambda: REFINERS[kind](module.latent_dim))
+    refiner = seeded(seed, lambda: REFINERS[kind](module.latent_dim))
     refiner.set_scaling(data[split.train, :-2], data[split.train, -1])
     validation = data[split.validation]
     trainer = Trainer(
@@ -190,7 +190,7 @@ def train_refiner(
         checkpoint=folder / "best.pt",
         last=folder / "final.pt",
         log=folder / "training_history.json",
-        measure=lambda: _agreement(validation[:, -1], refiner(validation[:, :-2], validation[:, -2])),
+        measure=lambda: agreement(validation[:, -1], refiner(validation[:, :-2], validation[:, -2])),
         about=about,
         format_log=lambda rows: history_text(rows, about or {}),
     )
@@ -226,13 +226,14 @@ def history_text(rows: list[dict[str, float]], about: Mapping[str, Any]) -> str:
     return json.dumps({"format": HISTORY_FORMAT, **about, "epochs": epochs}, indent=1, allow_nan=False) + "\n"
 
 
-def _seeded(seed: int, build: Callable[[], ModuleT]) -> ModuleT:
+def seeded(seed: int, build: Callable[[], ModuleT]) -> ModuleT:
+    """What `build` makes with initial weights drawn from `seed`; torch's own generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "initial weights"))
         return build()
 
 
-def _agreement(true: torch.Tensor, predicted: torch.Tensor) -> dict[str, float]:
+def agreement(true: torch.Tensor, predicted: torch.Tensor) -> dict[str, float]:
     """Spearman, Pearson and RMSE over the validation rows; NaN where one does not exist."""
     found = regression_metrics(true.numpy(), predicted.numpy())
     return {"val_spearman": found.spearman, "val_pearson": found.pearson, "val_rmse": found.rmse}

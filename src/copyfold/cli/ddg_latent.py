@@ -1,0 +1,43 @@
+"""``copyfold ddg fuse``: what is made of several trained specialists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from copyfold.cli.ddg_train import ResumeOption
+from copyfold.cli.options import QuietOption
+
+
+def fuse(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="What `ddg train all` wrote: vae_s669, vae_protherm, vae_wide.")
+    ],
+    refiner: Annotated[
+        list[Path],
+        typer.Option(metavar="FOLDER", help="A refiner of one of them; repeat for more. Default: those in FOLDER."),
+    ] = [],  # noqa: B006 -- typer reads the default, nobody changes it
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Where `fusion` goes; default: FOLDER.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the ProTherm specialist's training rows.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 42,
+    resume: ResumeOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Train a fusion: attention across the specialists' latents that corrects the best single model.
+
+    Takes the ProTherm specialist's rows and split; which model is the best is judged on the validation rows. A folder
+    where another specialist was trained on what is to be tested is refused. Writes `fusion` in DIR: best.pt, final.pt,
+    training_history.json, metrics.json, predictions.csv, attention.csv, run.json.
+
+    Example: `copyfold ddg fuse outputs`
+
+    Try it: `copyfold ddg train all --quick --out /tmp/try`, then `copyfold ddg fuse /tmp/try`
+    """
+    from copyfold.app.ddg_fuse import fuse_specialists
+    from copyfold.core.console import Console
+
+    print(fuse_specialists(folder, refiner, out, epochs=epochs, seed=seed, resume=resume, console=Console(quiet=quiet)))
