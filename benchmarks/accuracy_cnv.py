@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import matthews_corrcoef
 
-from common import DesignResult, call_chromosomal, call_plasmids, configuration, machine, print_table, run_design
+from common import DesignResult, call_plasmids, configuration, machine, print_table, run_design
 from copyfold.cnv.coordinates import Gene
 from copyfold.cnv.simulation import SimulatedCohort, preset, simulate, true_copies
 from copyfold.cnv.simulation.plasmids import PANEL
@@ -60,13 +60,13 @@ def score(cohort: SimulatedCohort, copies: np.ndarray, result: DesignResult, row
     """Scores over some isolates."""
     config = configuration()
     gene = cohort.geometry.panel[0]
-    calls = call_chromosomal(result, gene, cohort.contigs, config)
+    calls = result.calls[gene.name]
     medians = np.median(cohort.counts, axis=1)
     true = cohort.genes[gene.name].to_numpy()
     scored = rows & (calls.cn >= 0) & ~((true > 1.3) & (true < 1.7))
     amplified = scored & (true >= 1.7)
     coordinates = tuple(Gene(item.name, item.contig, item.x0, item.x1, item.absent_threshold) for item in PANEL)
-    plasmids = call_plasmids(cohort.plasmid_counts, cohort.plasmid_genes, medians, coordinates, config)
+    plasmids = call_plasmids(cohort.plasmid_counts, cohort.plasmid_genes, medians, coordinates, cohort.contigs, config)
     ctx_m = plasmids["blaCTX-M"].cn
     judged = rows & (ctx_m >= 0)
     cn = result.segmentation.cn
@@ -98,7 +98,9 @@ def main() -> None:
                 for design, changes in DESIGNS.items():
                     config = configuration(seed=seed, **changes)
                     started = time.perf_counter()
-                    result = run_design(cohort.counts, cohort.contigs, np.flatnonzero(~unseen), config, device)
+                    result = run_design(
+                        cohort.counts, cohort.contigs, np.flatnonzero(~unseen), config, device, cohort.geometry.panel
+                    )
                     seconds = time.perf_counter() - started
                     for lineages, chosen in (("seen", ~unseen), ("unseen", unseen)):
                         head = {"cohort": f"{setting} {size}", "design": design, "lineages": lineages, "seed": seed}

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from copyfold.cnv.callers import GeneCalls, GeneCnvCaller, plasmid_targets
+from copyfold.cnv.bin_table import BinTable
+from copyfold.cnv.callers import GeneCaller, GeneCalls, GeneCnvCaller, SegmentedDepths, plasmid_targets
 from copyfold.cnv.config import CnvConfig
 from copyfold.cnv.coordinates import Gene
-from copyfold.cnv.models.architecture import FitSession
-from copyfold.cnv.normalise import CopyRatios, depth_from_log, log_depth
+from copyfold.cnv.models.architecture import Depths, FitSession
+from copyfold.cnv.normalise import CopyRatios
 from copyfold.cnv.plugins import REGISTRIES
-from copyfold.cnv.segmentation import Segmentation
+from copyfold.cnv.segmentation import ExpectedDepths, Segmentation
 from copyfold.cnv.store import Contigs
 from copyfold.core.console import Console
 from copyfold.engine import DeterministicConfig, load_checkpoint
@@ -58,8 +59,12 @@ class DesignResult:
     Attributes
     ----------
     latents : numpy.ndarray, (n_samples, latent_dim)
+    depths : ExpectedDepths
     ratios : CopyRatios
     segmentation : Segmentation
+    calls : dict
+        Calls of each gene, by name.
+    caller : GeneCaller
     best_loss : float
         Reconstruction loss of the kept epoch on the validation rows.
     kl : float
@@ -67,8 +72,11 @@ class DesignResult:
     """
 
     latents: np.ndarray
+    depths: ExpectedDepths
     ratios: CopyRatios
     segmentation: Segmentation
+    calls: dict[str, GeneCalls]
+    caller: GeneCaller
     best_loss: float
     kl: float
 
@@ -80,48 +88,73 @@ def configuration(**changes: Any) -> CnvConfig:
 
 
 def run_design(
-    counts: np.ndarray, contigs: Contigs, training_rows: np.ndarray, config: CnvConfig, device: torch.device
+    counts: np.ndarray,
+    bins: Contigs | BinTable,
+    training_rows: np.ndarray,
+    config: CnvConfig,
+    device: torch.device,
+    genes: tuple[Gene, ...] = (),
 ) -> DesignResult:
-    """Train on some rows, reconstruct and segment all: what ``copyfold cnv train`` does, in memory."""
+    """Train on some rows, reconstruct, segment and call all: what ``copyfold cnv train`` does, in memory."""
     DeterministicConfig(config.seed).apply()
     medians = np.median(counts, axis=1)
-    log_depths = log_depth(counts, medians)
     usable = training_rows[medians[training_rows] >= 1]
-    architecture = REGISTRIES["architecture"].resolve(config.architecture)(counts.shape[1], config)
+    bins = bins if isinstance(bins, BinTable) else BinTable(bins)
+    architecture = REGISTRIES["architecture"].resolve(config.architecture)(bins, config)
     with tempfile.TemporaryDirectory() as folder:
         paths = {"checkpoint": Path(folder) / "c.pth", "last": Path(folder) / "l.pth", "log": Path(folder) / "log.tsv"}
         session = FitSession(**paths, device=device, resume=False, console=Console(quiet=True))
-        summary = architecture.fit(log_depths[usable], session)
+        summary = architecture.fit(Depths(counts[usable], medians[usable]), session)
         rows = load_checkpoint(paths["checkpoint"]).get("rows", [])
+        segmenter = REGISTRIES["hmm"].resolve(config.hmm)(bins, config, paths["checkpoint"])
+        caller = REGISTRIES["cnv"].resolve(config.cnv)(bins, config, paths["checkpoint"])
     kl = rows[summary.best_epoch - 1]["val_kl"] * counts.shape[1] if rows else float("nan")
-    segmenter = REGISTRIES["hmm"].resolve(config.hmm)(config)
-    latents, ratios, segments = [], [], []
+    latents, ratios, segments, calls, expectations = [], [], [], [], []
     for first in range(0, len(counts), 256):
         batch = slice(first, first + 256)
-        inferred = architecture.infer(log_depths[batch])
+        inferred = architecture.infer(Depths(counts[batch], medians[batch]))
         latents.append(inferred.latents)
-        ratios.append(segmenter.copy_ratios(counts[batch], depth_from_log(inferred.log_depth, medians[batch])))
-        segments.append(segmenter.segment(ratios[-1], contigs))
+        depths = ExpectedDepths(counts[batch], inferred.expected, inferred.dispersion)
+        expectations.append(depths)
+        ratios.append(segmenter.copy_ratios(depths))
+        found = segmenter.segment(depths, ratios[-1])
+        mixed = np.zeros(found.cn.shape, bool) if found.mixed is None else found.mixed
+        segments.append(found._replace(mixed=mixed))
+        seen = SegmentedDepths(depths, ratios[-1].ratio, found.cn, found.confidence)
+        calls.append([caller.call_chromosomal(gene, seen) for gene in genes])
+    known = expectations[0].dispersion is not None
     return DesignResult(
         np.concatenate(latents),
+        ExpectedDepths(
+            counts,
+            np.concatenate([depths.expected for depths in expectations]),
+            np.concatenate([depths.dispersion for depths in expectations]) if known else None,
+        ),
         CopyRatios(*(np.concatenate(part) for part in zip(*ratios, strict=True))),
         Segmentation(*(np.concatenate(part) for part in zip(*segments, strict=True))),
+        {gene.name: _joined([batch[place] for batch in calls]) for place, gene in enumerate(genes)},
+        caller,
         summary.best_loss,
         kl,
     )
 
 
-def call_chromosomal(result: DesignResult, gene: Gene, contigs: Contigs, config: CnvConfig) -> GeneCalls:
-    """Calls of one gene from a result, by the documents' caller."""
-    found = result.segmentation
-    return GeneCnvCaller(config).call_chromosomal(gene, result.ratios.ratio, found.cn, found.confidence, contigs)
+def _joined(parts: list[GeneCalls]) -> GeneCalls:
+    columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns}
+    cn, ratio = (np.concatenate([getattr(part, name) for part in parts]) for name in ("cn", "ratio"))
+    return GeneCalls(cn, ratio, columns)
 
 
 def call_plasmids(
-    depths: np.ndarray, genes: np.ndarray, medians: np.ndarray, coordinates: tuple[Gene, ...], config: CnvConfig
+    depths: np.ndarray,
+    genes: np.ndarray,
+    medians: np.ndarray,
+    coordinates: tuple[Gene, ...],
+    contigs: Contigs,
+    config: CnvConfig,
 ) -> dict[str, GeneCalls]:
     """Calls of every plasmid gene or family, by the documents' caller."""
-    caller = GeneCnvCaller(config)
+    caller = GeneCnvCaller(BinTable(contigs), config, Path("no checkpoint is read"))
     return {
         target.name: caller.call_plasmid(
             depths[:, target.columns].sum(axis=1).astype(float), medians, target.absent_threshold

@@ -23,7 +23,14 @@ from sklearn.metrics import matthews_corrcoef
 from accuracy_cnv import bin_scores, unseen_lineages
 from common import machine, print_table
 from copyfold.cnv.coordinates import find_gene_bins
-from copyfold.cnv.countmodel import CountModelSettings, bin_covariates, call_genes, fit_count_model, infer_isolates
+from copyfold.cnv.countmodel import (
+    CountModelSettings,
+    bin_covariates,
+    call_genes,
+    decode_isolates,
+    expect_isolates,
+    fit_count_model,
+)
 from copyfold.cnv.simulation import SimulatedCohort, preset, simulate, true_copies
 
 
@@ -41,9 +48,10 @@ def evaluate(
     width = (contigs.end - contigs.start) / float(np.max(contigs.end - contigs.start))
     model = fit_count_model(cohort.counts[~unseen], covariates, mappability, width, settings, n_threads=threads)
     fitted = time.process_time()
-    calls = infer_isolates(cohort.counts, model, trained=~unseen, watched_bins=bins.bins, n_threads=threads)
+    expected, dispersion, _ = expect_isolates(cohort.counts, model, n_threads=threads)
+    calls = decode_isolates(cohort.counts, expected, dispersion, model, n_threads=threads)
+    found = call_genes(cohort.counts, expected, dispersion, model, [bins], n_threads=threads)
     called = time.process_time()
-    found = call_genes(cohort.counts, calls, model, [bins])
     true, cn = cohort.genes[gene.name].to_numpy(), found.cn[:, 0]
     inside = (true >= found.lower[:, 0]) & (true <= found.upper[:, 0])
     sound = (cn >= 1) & (cohort.samples["kind"] == "ok").to_numpy()

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import pysam
 import pytest
+import yaml
 
 from copyfold.cnv.simulation import hs11286_geometry, preset, simulate, write_cohort
 
@@ -34,6 +35,7 @@ import gc, json, os, sys, traceback
 import torch._inductor.config  # what torch loads when it is told to be deterministic
 import copyfold.app.cnv_run, copyfold.app.configs, copyfold.app.simulate, copyfold.app.stores
 import copyfold.cnv.models.conv_vae, copyfold.cnv.models.pca_baseline
+import copyfold.cnv.models.count_model, copyfold.cnv.count_segmenter, copyfold.cnv.count_caller
 from copyfold.cli.main import main
 
 gc.freeze()
@@ -168,9 +170,14 @@ def started(tmp_path):
 
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory):
-    """A cohort on disk; tests that change it take `own_cohort`."""
+    """A cohort on disk, its config.yaml of the documents' design; tests that change it take `own_cohort`."""
     out = tmp_path_factory.mktemp("cohort") / "cohort"
-    return write_cohort(simulate(preset("easy"), N_ISOLATES, COHORT_SEED, hs11286_geometry(N_BINS)), out)
+    write_cohort(simulate(preset("easy"), N_ISOLATES, COHORT_SEED, hs11286_geometry(N_BINS)), out)
+    config = yaml.safe_load((out / "config.yaml").read_text())
+    for key in ("architecture", "hmm", "cnv", "hmm_low_cov_threshold", "bins_path"):
+        del config[key]
+    (out / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    return out
 
 
 @pytest.fixture

@@ -123,7 +123,10 @@ DAMAGES = {
     "key twice": (change_text("config.yaml", lambda text: text + "out_dir: other\n"), "key 'out_dir' stands twice"),
     "no YAML": (change_text("config.yaml", lambda _: "a: [1\n"), "not valid YAML"),
     "results in the store": (add_key(f"out_dir: {STORE}/run"), "results go elsewhere than counts"),
-    "unknown architecture": (add_key("architecture: 07_transformer"), "there is 06_conv_vae, pca_baseline"),
+    "unknown architecture": (
+        add_key("architecture: 07_transformer"),
+        "there is 06_conv_vae, 10_count_model, pca_baseline",
+    ),
     "unknown segmenter": (add_key("hmm: 03_hmm"), "hmm: '03_hmm' is unknown; there is 02_gaussian_hmm"),
     "architecture that cannot be imported": (add_key("architecture: nowhere:Model"), "cannot be imported"),
 }
@@ -145,7 +148,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(own_cohort, copyfold, name):
         (("--set", "=3"), "must be key=value"),
         (("--set", "epochs=ten"), "key 'epochs' = 'ten'"),
         (("--set", "nonsense=1"), "unknown key 'nonsense'"),
-        (("--set", "architecture=nothing"), "there is 06_conv_vae, pca_baseline"),
+        (("--set", "architecture=nothing"), "there is 06_conv_vae, 10_count_model, pca_baseline"),
         (("--device", "gpu"), "--device gpu: must be auto, cpu, cuda, cuda:N or mps"),
         (("--device", "cuda:99"), "--device cuda:99: this machine has none"),
     ],

@@ -289,9 +289,10 @@ def test_a_sample_may_be_called_na(own_cohort, copyfold):
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        ("log_depths[:, :-1], np.zeros((len(log_depths), 10))", "log_depth with shape"),
-        ("log_depths, np.zeros((len(log_depths), 3))", "latents with shape"),
-        ("log_depths * np.nan, np.zeros((len(log_depths), 10))", "log_depth with values that are not finite"),
+        ("depths.counts[:, :-1], np.zeros((len(depths), 10))", "expected with shape"),
+        ("depths.counts, np.zeros((len(depths), 3))", "latents with shape"),
+        ("depths.counts * np.nan, np.zeros((len(depths), 10))", "expected with values that are not finite"),
+        ("depths.counts, np.zeros((len(depths), 10)), np.zeros(1)", "dispersion with shape"),
     ],
 )
 def test_a_plugin_that_returns_nonsense_is_told_so(own_cohort, copyfold, returned, message):
@@ -300,10 +301,10 @@ def test_a_plugin_that_returns_nonsense_is_told_so(own_cohort, copyfold, returne
         "import numpy as np\n"
         "from copyfold.cnv.models.architecture import FitSummary, Inference\n"
         "class Model:\n"
-        "    def __init__(self, n_bins, config): ...\n"
-        "    def fit(self, log_depths, session): return FitSummary(1, 0.0, 1)\n"
+        "    def __init__(self, bins, config): ...\n"
+        "    def fit(self, depths, session): return FitSummary(1, 0.0, 1)\n"
         "    def load(self, checkpoint, device): ...\n"
-        f"    def infer(self, log_depths): return Inference({returned})\n"
+        f"    def infer(self, depths): return Inference({returned})\n"
     )
     command = ("cnv", "train", own_cohort / "config.yaml", "--set", f"architecture={name}:Model", "-q")
     assert message in copyfold(*command).complaint()

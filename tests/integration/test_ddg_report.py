@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from browser import addresses_asked, chromium, console_messages
+from copyfold.ddg.sequences import AMINO_ACIDS, THREE_TO_ONE
 from runs import read_record
 
 QUICK = ("--quick", "--set", "epochs=2", "-q")
@@ -66,3 +67,73 @@ def test_the_report_opens_without_errors_and_without_a_word_to_the_network(train
         assert addresses_asked(browser) == []
         rows = browser.execute_script("return document.querySelectorAll('#predictions-table tbody tr').length")
         assert rows == 50
+
+
+# Scans
+
+CHAIN = "GAVLMFWSTC"
+ATOM = (
+    "ATOM  {serial:5d}  {atom:<3s} {residue} A{number:4d}    {x:8.3f}{y:8.3f}{z:8.3f}"
+    "  1.00{b:6.2f}           {element}\n"
+)
+
+
+def write_model(path, title, confidences):
+    """A strand of `CHAIN` numbered from 11, each residue's atoms with its confidence as B-factor."""
+    text = f"TITLE     {title}\n"
+    for i, (letter, confidence) in enumerate(zip(CHAIN, confidences, strict=True)):
+        for j, (atom, shift) in enumerate((("N", 0.0), ("CA", 1.2), ("C", 2.4), ("O", 2.4))):
+            place = {"x": 3.5 * i + shift, "y": 1.2 * (j == 3), "z": 0.3 * j, "element": atom[0]}
+            residue = next(name for name, one in THREE_TO_ONE.items() if one == letter)
+            text += ATOM.format(serial=4 * i + j + 1, atom=atom, residue=residue, number=11 + i, b=confidence, **place)
+    path.write_text(text + "TER\nEND\n")
+    return path
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """A folder as `copyfold ddg scan` leaves it."""
+    folder = tmp_path / "scan"
+    folder.mkdir()
+    rows = ["mutation,ddg_kcal_mol,sigma_kcal_mol,in_domain,reason,position,wild_type,mutant,site_mean_ddg"]
+    for i, letter in enumerate(CHAIN):
+        for mutant in AMINO_ACIDS:
+            if mutant != letter:
+                rows.append(f"{letter}{11 + i}{mutant},{i}.5,0.7,True,,{11 + i},{letter},{mutant},{i}.5")
+    head = "# copyfold-ddg-predictions/1\n# ddg: kcal/mol, positive = destabilising\n# <b>model</b>\n"
+    (folder / "scan.csv").write_text(head + "\n".join(rows) + "\n")
+    return folder
+
+
+def test_a_scan_is_reported_with_the_confidence_of_an_alphafold_model(scan, copyfold, tmp_path):
+    confidences = [95.0] * 7 + [40.0] * 3
+    model = write_model(tmp_path / "model.pdb", "ALPHAFOLD MONOMER V2.0 PREDICTION FOR X", confidences)
+    done = copyfold("report", scan, "--structure", model).succeeded()
+    assert done.stdout == f"{scan}/report.html\n"
+    text = (scan / "report.html").read_text()
+    assert "pLDDT below 70 at 3 positions" in text
+    assert "S18, T19, C20" in text
+    assert "&lt;b&gt;model" in text
+
+
+def test_b_factors_of_an_experiment_are_no_confidence(scan, copyfold, tmp_path):
+    copyfold(
+        "report", scan, "--structure", write_model(tmp_path / "x.pdb", "CRYSTAL STRUCTURE", [20.0] * 10)
+    ).succeeded()
+    assert "pLDDT" not in (scan / "report.html").read_text()
+
+
+def test_another_structure_than_the_scanned_one_is_refused(scan, copyfold, tmp_path):
+    other = write_model(tmp_path / "x.pdb", "ALPHAFOLD", [20.0] * 10)
+    other.write_text(other.read_text().replace("GLY A  11", "TRP A  11"))
+    assert (
+        "has no residue G11; give the structure that was scanned"
+        in copyfold("report", scan, "--structure", other).complaint()
+    )
+
+
+@pytest.mark.parametrize(("content", "complaint"), [("position\n1\n", "has no column"), ("", "cannot be read")])
+def test_a_damaged_scan_is_one_line(scan, copyfold, content, complaint):
+    (scan / "scan.csv").write_text(content)
+    assert complaint in copyfold("report", scan).complaint()
+    assert not (scan / "report.html").exists()

@@ -13,7 +13,8 @@ from copyfold.ddg.simulation import simulate_mutations
 from copyfold.ddg.specialists import load_specialist
 from copyfold.ddg.table import write_table
 
-FILES = {"best.pt", "final.pt", "training_history.json", "metrics.json", "predictions.csv", "features.npy", "run.json"}
+FILES = {"best.pt", "final.pt", "training_history.json", "metrics.json", "predictions.csv", "features.npy"}
+FILES |= {"run.json", "report.html"}
 FEW = ("--set", "epochs=3", "--set", "warmup_epochs=1")
 
 

@@ -24,7 +24,6 @@ def run(pca_run, tmp_path_factory):
     segments = pd.read_parquet(path / "segments.parquet")
     first, second, third = np.load(path / "sample_ids.npy")[:3].tolist()
     mine = segments["sample_id"].isin([first, second, third])
-    width = {"n_bins": 300, "n_masked": 0}
     made = pd.DataFrame(
         [
             (first, CONTIG, 0, 1000, 0, 0.75, 0.0, 1, 0),
@@ -36,8 +35,9 @@ def run(pca_run, tmp_path_factory):
             (second, CONTIG, 103_000, END, 1, 0.99, 1.0, 197, 0),
             (third, CONTIG, 0, END, -1, 0.0, np.nan, 300, 300),
         ],
-        columns=["sample_id", "chrom", "x0", "x1", "cn", "confidence", "ratio", *width],
-    ).astype(segments.dtypes.to_dict())
+        columns=["sample_id", "chrom", "x0", "x1", "cn", "confidence", "ratio", "n_bins", "n_masked"],
+    )
+    made = made.assign(mixed=False).astype(segments.dtypes.to_dict())
     pd.concat([made, segments[~mine]]).to_parquet(path / "segments.parquet", row_group_size=5)
     return path
 

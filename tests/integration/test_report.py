@@ -64,8 +64,10 @@ def test_lineages_of_a_table_take_the_place_of_those_the_run_knows(own_run, copy
     )
     copyfold("report", own_run, "--lineages", tmp_path / "st.tsv").succeeded()
     text = (own_run / "report.html").read_text()
-    assert "clade-A" in text
-    assert "ST9001" not in text
+    for part in ("calls", "lineages", "latent"):
+        section = text.split(f'<section id="{part}"')[1].split("</section>")[0]
+        assert "clade-A" in section
+        assert "ST9001" not in section
 
 
 def test_a_run_whose_store_is_gone_is_reported_without_tracks_and_says_so(own_run, copyfold):

@@ -8,12 +8,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from copyfold.cnv.callers import GeneCnvCaller, spread_segments
+from copyfold.cnv.bin_table import BinTable
+from copyfold.cnv.callers import GeneCnvCaller, SegmentedDepths, spread_segments
 from copyfold.cnv.config import CnvConfig
-from copyfold.cnv.models.architecture import FitSession
+from copyfold.cnv.models.architecture import Depths, FitSession
 from copyfold.cnv.models.pca_baseline import PcaBaseline
-from copyfold.cnv.normalise import depth_from_log, log_depth
-from copyfold.cnv.segmentation import GaussianSegmenter, segment_table
+from copyfold.cnv.segmentation import ExpectedDepths, GaussianSegmenter, segment_table
 from copyfold.cnv.simulation import hs11286_geometry, preset, simulate
 from copyfold.core.console import Console
 
@@ -39,7 +39,8 @@ class Pipeline:
         self.config = CnvConfig(store_path=folder / "store", out_dir=folder / "run", architecture="pca_baseline")
         self.cohort = simulate(preset("easy"), N_SAMPLES, 2, hs11286_geometry(260))
         counts = self.cohort.counts
-        self.architecture = PcaBaseline(counts.shape[1], self.config)
+        self.bins = BinTable(self.cohort.contigs)
+        self.architecture = PcaBaseline(self.bins, self.config)
         session = FitSession(
             checkpoint=folder / "checkpoint.pth",
             last=folder / "last.pth",
@@ -48,19 +49,21 @@ class Pipeline:
             resume=False,
             console=Console(quiet=True),
         )
-        self.architecture.fit(log_depth(counts, np.median(counts, axis=1)), session)
-        self.caller = GeneCnvCaller(self.config)
+        self.architecture.fit(Depths(counts, np.median(counts, axis=1)), session)
+        self.checkpoint = session.checkpoint
+        self.caller = GeneCnvCaller(self.bins, self.config, session.checkpoint)
 
     def call(self, counts, plasmid_counts, low_coverage=10):
-        segmenter = GaussianSegmenter(self.config.model_copy(update={"hmm_low_cov_threshold": low_coverage}))
+        config = self.config.model_copy(update={"hmm_low_cov_threshold": low_coverage})
+        segmenter = GaussianSegmenter(self.bins, config, self.checkpoint)
         contigs, (gene,) = self.cohort.contigs, self.cohort.geometry.panel
         medians = np.median(counts, axis=1)
-        expected = depth_from_log(self.architecture.infer(log_depth(counts, medians)).log_depth, medians)
-        ratios = segmenter.copy_ratios(counts, expected)
+        depths = ExpectedDepths(counts, self.architecture.infer(Depths(counts, medians)).expected)
+        ratios = segmenter.copy_ratios(depths)
         names = np.array([f"S{row}" for row in range(len(counts))])
-        segments = segment_table(names, segmenter.segment(ratios, contigs), ratios, contigs)
+        segments = segment_table(names, segmenter.segment(depths, ratios), ratios, contigs)
         bin_cn, bin_confidence = spread_segments(segments, names, contigs)
-        calls = self.caller.call_chromosomal(gene, ratios.ratio, bin_cn, bin_confidence, contigs)
+        calls = self.caller.call_chromosomal(gene, SegmentedDepths(depths, ratios.ratio, bin_cn, bin_confidence))
         plasmids = [self.caller.call_plasmid(depth, medians, None) for depth in plasmid_counts.T.astype(np.float64)]
         return Calls(
             calls.cn,

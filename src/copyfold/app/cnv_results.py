@@ -9,19 +9,18 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from copyfold.app.cohort_folder import CohortFolder
 from copyfold.app.finished_runs import CopyRatioReader, open_copy_ratios, open_run_store
 from copyfold.cnv.call_tables import read_calls
 from copyfold.cnv.coordinates import DEFAULT_CHROMOSOMAL_PANEL, Gene, find_gene_bins, read_gene_table
 from copyfold.cnv.segmentation import neighbour_variance
+from copyfold.cnv.segments_file import segment_parts
 from copyfold.cnv.store import Contigs, Store
 from copyfold.cnv.truth import read_sequence_types
 from copyfold.core.console import Console
 from copyfold.core.files import read_json, read_npy
-from copyfold.errors import CopyfoldError, InputError, RunError
+from copyfold.errors import CopyfoldError, InputError
 from copyfold.report.cnv.results import CnvResults, GeneResult, SegmentCounts, Track, count_segments, gene_results
 
 _BATCH_SAMPLES = 256
@@ -106,13 +105,9 @@ def read_tracks(run: Path, record: Mapping[str, Any], samples: Sequence[str]) ->
     """
     store = open_run_store(run, record, list(samples), unchanged=True)
     reader = open_copy_ratios(run, record, store)
-    path = Path(run) / "segments.parquet"
-    if not path.exists():
-        raise RunError(f"{path}: missing; run `copyfold cnv segment {run}`")
-    try:
-        table = pq.read_table(path, columns=_SEGMENT_COLUMNS, filters=[("sample_id", "in", list(samples))]).to_pandas()
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); run `cnv segment` again") from None
+    wanted = frozenset(samples)
+    parts = (part[part["sample_id"].isin(wanted)] for part in segment_parts(run, _SEGMENT_COLUMNS))
+    table = pd.concat(parts, ignore_index=True)
     tracks = []
     for batch, ratios in reader.batches(_rows(store, np.array(samples)), _BATCH_SAMPLES):
         for row, ratio, masked in zip(batch.tolist(), ratios.ratio, ratios.masked, strict=True):
@@ -161,35 +156,29 @@ def _table(path: Path) -> pd.DataFrame | None:
 def _segment_counts(
     run: Path, config: Mapping[str, Any], sample_ids: np.ndarray, contigs: Contigs
 ) -> SegmentCounts | None:
-    """Segments counted a batch of rows at a time, since there may be millions."""
-    path = run / "segments.parquet"
-    if not path.exists():
+    """Segments counted a part at a time, since there may be millions."""
+    if not (run / "segments.parquet").exists():
         return None
     row_of = {name: row for row, name in enumerate(sample_ids.tolist())}
     columns_of = {str(name): np.flatnonzero(contigs.chrom == name) for name in np.unique(contigs.chrom)}
     gains, losses = (np.zeros(len(contigs), dtype=np.int64) for _ in range(2))
     per_sample = np.zeros(len(sample_ids), dtype=np.int64)
-    try:
-        with pq.ParquetFile(path, read_dictionary=["sample_id", "chrom"]) as table:
-            for batch in table.iter_batches(columns=_SEGMENT_COLUMNS[:-1]):
-                names = batch.column("sample_id")
-                rows = np.array([row_of[name] for name in names.dictionary.to_pylist()])
-                per_sample += np.bincount(rows[names.indices.to_numpy()], minlength=len(sample_ids))
-                chroms = batch.column("chrom")
-                x0, x1, cn, confidence = (batch.column(i).to_numpy() for i in range(2, 6))
-                confident = confidence >= config["cnv_min_confidence"]
-                for code, chrom in enumerate(chroms.dictionary.to_pylist()):
-                    mine = chroms.indices.to_numpy() == code
-                    columns = columns_of[chrom]
-                    starts = contigs.start[columns]
-                    first = columns[0] + np.searchsorted(starts, x0[mine])
-                    stop = columns[0] + np.searchsorted(starts, x1[mine])
-                    more = count_segments(cn[mine], first, stop, confident[mine], len(contigs))
-                    gains += more[0]
-                    losses += more[1]
-    except (OSError, pa.ArrowException, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: cannot be read ({reason}); `copyfold cnv segment {run}` makes it again") from None
+    for part in segment_parts(run, _SEGMENT_COLUMNS[:-1]):
+        rows = part["sample_id"].map(row_of)
+        if rows.isna().any() or not part["chrom"].isin(columns_of).all():
+            raise InputError(
+                f"{run / 'segments.parquet'}: holds a sample or contig that the run lacks; "
+                f"`copyfold cnv segment {run}` makes it again"
+            )
+        per_sample += np.bincount(rows.to_numpy(np.int64), minlength=len(sample_ids))
+        for chrom, mine in part.groupby("chrom", sort=False):
+            columns = columns_of[str(chrom)]
+            starts = contigs.start[columns]
+            first, stop = (columns[0] + np.searchsorted(starts, mine[end].to_numpy()) for end in ("x0", "x1"))
+            confident = mine["confidence"].to_numpy() >= config["cnv_min_confidence"]
+            more = count_segments(mine["cn"].to_numpy(), first, stop, confident, len(contigs))
+            gains += more[0]
+            losses += more[1]
     return SegmentCounts(gains, losses, per_sample)
 
 

@@ -16,7 +16,8 @@ import torch
 
 from copyfold.app.report import REPORT_STAGE, report_stage
 from copyfold.cnv.config import CnvConfig
-from copyfold.cnv.pipeline import ARTEFACTS, STAGES, CnvInputs, Job, load_inputs, train
+from copyfold.cnv.inputs import CnvInputs, load_inputs
+from copyfold.cnv.pipeline import ARTEFACTS, STAGES, Job, train
 from copyfold.cnv.store import Contigs
 from copyfold.core.config import build_config, load_config, override_values
 from copyfold.core.console import Console, format_seconds
@@ -40,6 +41,7 @@ STORES = frozenset({"store_path", "plasmid_store_path"})
 
 READ_BY = {
     "store_path": "train",
+    "bins_path": "train",
     "plasmid_store_path": "call",
     "gene_coords_path": "call",
     "plasmid_gene_coords_path": "call",

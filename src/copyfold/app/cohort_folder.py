@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -226,6 +227,10 @@ def _settings(reference: Reference, out: Path, config: Path | None, overrides: S
         for key, role in (("gene_coords_path", "chromosome"), ("plasmid_gene_coords_path", "plasmid")):
             if key not in given and role in roles:
                 full.append(f"{key}={_quoted(genes)}")
+        if "bins_path" not in given:
+            full.append(f"bins_path={_quoted(reference.path.resolve())}")
+        preset = read_yaml_mapping(Path(str(files("copyfold") / "presets" / "cnv.yaml")))
+        full += [f'{kind}="{preset[kind]}"' for kind in _MODULES if kind not in given]
         if config is not None:
             built = load_config(CnvConfig, config, full)
         else:

@@ -83,7 +83,8 @@ def train_cohort(folder: CohortFolder, console: Console) -> None:
     """
     from copyfold.app.cnv_run import train_run
     from copyfold.app.scan import scan_run
-    from copyfold.cnv.config import SMALL_COHORT, CnvConfig
+    from copyfold.cnv.config import CnvConfig
+    from copyfold.cnv.models.count_model import SMALL_COHORT
     from copyfold.cnv.recurrence import RecurrenceSettings
     from copyfold.core.config import load_config, read_yaml_mapping
     from copyfold.core.registry import find_modules_in
@@ -97,12 +98,8 @@ def train_cohort(folder: CohortFolder, console: Console) -> None:
     values |= {"store_path": str(folder.path / "chromosome"), "out_dir": str(folder.run)}
     values["plasmid_store_path"] = str(folder.path / "plasmid") if settings["plasmids"] else None
     note = None
-    if "architecture" not in settings["config"] and n_usable < SMALL_COHORT:
-        values["architecture"] = "pca_baseline"
-        note = (
-            f"trained with pca_baseline: {n_usable} samples are too few for a VAE to learn a cohort from (below "
-            f"{SMALL_COHORT})"
-        )
+    if n_usable < SMALL_COHORT:
+        note = f"{n_usable} samples teach no baseline: what they have in common is taken for one copy"
         console.say(note)
     config_path = folder.path / "config.yaml"
     text = "# Written by `copyfold cnv cohort` from its --config and --set; change those, not this file.\n"

@@ -10,13 +10,13 @@ from pathlib import Path
 from pydantic_core import PydanticUndefined
 
 from copyfold.cnv.config import CnvConfig
-from copyfold.cnv.pipeline import load_inputs
+from copyfold.cnv.inputs import load_inputs
 from copyfold.core.config import FlatConfig, load_config, read_yaml_mapping
 from copyfold.core.files import write_text
 from copyfold.ddg.config import DdgConfig
 from copyfold.errors import ConfigError, CopyfoldError, RunError
 
-PRESETS = ("cnv", "ddg", "simulate_easy", "simulate_hard")
+PRESETS = ("cnv", "cnv_documents", "ddg", "simulate_easy", "simulate_hard")
 MODELS: dict[str, type[FlatConfig]] = {"cnv": CnvConfig, "ddg": DdgConfig}
 
 

@@ -241,8 +241,7 @@ def _read_structures(reading: Reading, folder: Path | None, console: Console) ->
     if folder is None:
         return {}
     files = _structure_files(folder)
-    numbered = reading.rows[reading.rows["position"] != ""]
-    wanted = [key for key in structures_wanted(Reading(numbered, [])) if key[0].lower() in files]
+    wanted = [key for key in structures_wanted(reading) if key[0].lower() in files]
     found: dict[StructureKey, Structure | str] = {}
     with console.progress("structures", len(wanted)) as update:
         for done, (protein, chain) in enumerate(wanted, 1):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,11 +12,15 @@ import numpy as np
 import pandas as pd
 
 from copyfold.core.files import read_json, read_npy
+from copyfold.ddg.structures import read_plddt, read_structure
 from copyfold.errors import CopyfoldError, InputError
 from copyfold.report.ddg.results import DdgResults, RunScore
+from copyfold.report.ddg.scan import ScanResults
 
+SCAN_TABLE = "scan.csv"
 METRICS_FORMAT = "copyfold-ddg-metrics/1"
 _COLUMNS = ("protein", "mutation", "source", "cluster", "split", "target", "predicted")
+_SCAN_COLUMNS = ("position", "wild_type", "mutant", "ddg_kcal_mol", "sigma_kcal_mol", "in_domain", "reason")
 
 Found = TypeVar("Found")
 
@@ -49,6 +55,60 @@ def read_ddg_results(run: Path, record: Mapping[str, Any]) -> DdgResults:
         others=_others(run),
         unread=tuple(told),
     )
+
+
+def read_scan(folder: Path, structure: Path | None) -> ScanResults:
+    """Read a folder of ``copyfold ddg scan``.
+
+    Parameters
+    ----------
+    folder : Path
+    structure : Path or None
+        The file that was scanned; where it is an AlphaFold model its pLDDT is shown.
+
+    Raises
+    ------
+    CopyfoldError
+        The table cannot be read, or the structure is not the one that was scanned.
+    """
+    folder = Path(folder).resolve()
+    path = folder / SCAN_TABLE
+    again = "scan again"
+    try:
+        with path.open(encoding="utf-8") as lines:
+            about = tuple(line[1:].strip() for line in takewhile(lambda line: line.startswith("#"), lines))
+        text = {"position": str, "wild_type": str, "mutant": str, "reason": str}
+        table = pd.read_csv(path, comment="#", keep_default_na=False, na_values=[""], dtype=text)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); {again}") from None
+    if lacking := set(_SCAN_COLUMNS) - set(table.columns):
+        raise InputError(f"{path}: has no column {min(lacking)}; {again}")
+    if not len(table):
+        raise InputError(f"{path}: a header and no rows; {again}")
+    for name in ("ddg_kcal_mol", "sigma_kcal_mol"):
+        table[name] = pd.to_numeric(table[name], errors="coerce")
+    results = ScanResults(folder.name, about[1:], table.assign(reason=table["reason"].fillna("")))
+    return results if structure is None else replace(results, plddt=_plddt(structure, results))
+
+
+def _plddt(path: Path, results: ScanResults) -> np.ndarray | None:
+    """pLDDT of the scanned sites."""
+    for chain in (None, "A"):
+        try:
+            structure = read_structure(path, chain)
+        except InputError:
+            if chain is not None:
+                raise
+            continue
+        break
+    numbers = zip(structure.numbers.tolist(), structure.insertion_codes, structure.sequence, strict=True)
+    found = {(f"{number}{code}", letter): row for row, (number, code, letter) in enumerate(numbers)}
+    sites = list(zip(results.sites["position"], results.sites["wild_type"], strict=True))
+    if missing := [site for site in sites if site not in found]:
+        position, letter = missing[0]
+        raise InputError(f"{path}: has no residue {letter}{position}; give the structure that was scanned")
+    plddt = read_plddt(path, structure)
+    return None if plddt is None else plddt[[found[site] for site in sites]]
 
 
 def _predictions(path: Path) -> pd.DataFrame:

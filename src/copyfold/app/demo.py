@@ -52,7 +52,9 @@ def summarise_demo(out: Path) -> str:
     ]
     for _, row in calls.nlargest(8, "blaSHV_true").iterrows():
         lines.append(f"{row['sample_id']:<14}{row['blaSHV_true']:>7.2f}{row['crr_blaSHV']:>7.2f}{row['blaSHV']:>8}")
-    lines += ["", f"Gene calls:  {run / 'gene_calls.tsv'}", f"Open this:   {run / 'report.html'}"]
+    report = run / "report.html"
+    shown = report if report.exists() else run / "evaluation.txt"
+    lines += ["", f"Gene calls:  {run / 'gene_calls.tsv'}", f"Open this:   {shown}"]
     return "\n".join(lines)
 
 

@@ -43,7 +43,7 @@ PER_SAMPLE = frozenset({"vcf", "bed", "bedgraph"})
 """Formats of which a folder holds one file per sample."""
 WIDE_VCF = 200
 _STAGE_ORDER = ("train", "infer", "segment", "call")
-_COLUMNS = ["sample_id", "chrom", "x0", "x1", "cn", "confidence", "ratio", "n_bins", "n_masked"]
+_COLUMNS = ["sample_id", "chrom", "x0", "x1", "cn", "confidence", "ratio", "n_bins", "n_masked", "mixed"]
 _BATCH_ROWS = 65_536
 _BATCH_SAMPLES = 64
 _FILE_ENDINGS = (*(e for endings in ENDINGS.values() for e in endings), ".gz", ".bcf", ".tsv", ".json", ".txt", ".csv")
@@ -244,7 +244,7 @@ class _Export:
         if self.record["config"].get("plasmid_store_path"):
             plasmids = read_calls(self.run / "plasmid_gene_calls.tsv")
             table = table.merge(plasmids, on="sample_id", how="left", suffixes=("", "_plasmid"))
-        table = table[table["sample_id"].isin(self.samples)]
+        table = table.loc[table["sample_id"].isin(self.samples), exports.multiqc_kept(table)]
         if self.options.out.name.lower().endswith(".json"):
             write_json(self.options.out, exports.multiqc_json(table))
         else:

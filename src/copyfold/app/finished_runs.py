@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from copyfold.cnv.bin_table import BinTable
 from copyfold.cnv.config import CnvConfig
 from copyfold.cnv.normalise import CopyRatios
+from copyfold.cnv.pipeline import read_expected
 from copyfold.cnv.plugins import REGISTRIES
-from copyfold.cnv.segmentation import Segmenter
+from copyfold.cnv.segmentation import ExpectedDepths, Segmenter
 from copyfold.cnv.store import Store, open_store
 from copyfold.core.config import build_config
-from copyfold.core.files import file_digest, read_npy
+from copyfold.core.files import file_digest
 from copyfold.core.registry import find_modules_in
 from copyfold.errors import InputError, RunError
 
@@ -53,14 +55,16 @@ class CopyRatioReader:
 
     store: Store
     reconstructions: np.ndarray
+    dispersions: np.ndarray | None
     segmenter: Segmenter
 
     def batches(self, rows: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, CopyRatios]]:
         """`rows` of the store, `size` at a time, with their ratios."""
         for first in range(0, len(rows), size):
             batch = rows[first : first + size]
-            counts = np.asarray(self.store.counts[batch])
-            yield batch, self.segmenter.copy_ratios(counts, np.asarray(self.reconstructions[batch]))
+            dispersion = None if self.dispersions is None else self.dispersions[batch]
+            depths = ExpectedDepths(self.store.counts[batch], self.reconstructions[batch], dispersion)
+            yield batch, self.segmenter.copy_ratios(depths)
 
 
 def open_copy_ratios(run: Path, record: Mapping[str, Any], store: Store) -> CopyRatioReader:
@@ -73,7 +77,7 @@ def open_copy_ratios(run: Path, record: Mapping[str, Any], store: Store) -> Copy
     CopyfoldError
         A file or plug-in of the run is missing.
     """
-    reconstructions = read_npy(Path(run) / "reconstructions.npy")
+    reconstructions, dispersions = read_expected(Path(run))
     if reconstructions.shape != store.counts.shape:
         raise RunError(
             f"{run}: reconstructions.npy has shape {reconstructions.shape}, the store {store.counts.shape}; "
@@ -81,4 +85,5 @@ def open_copy_ratios(run: Path, record: Mapping[str, Any], store: Store) -> Copy
         )
     find_modules_in(Path(record.get("config_folder", run)))
     config = config_without_inputs(run, record)
-    return CopyRatioReader(store, reconstructions, REGISTRIES["hmm"].resolve(config.hmm)(config))
+    segmenter = REGISTRIES["hmm"].resolve(config.hmm)(BinTable(store.contigs), config, Path(run) / "checkpoint.pth")
+    return CopyRatioReader(store, reconstructions, dispersions, segmenter)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from copyfold.app.cnv_results import gene_places, read_results, read_tracks
-from copyfold.app.ddg_report import read_ddg_results
+from copyfold.app.ddg_report import SCAN_TABLE, read_ddg_results, read_scan
 from copyfold.core.console import Console, format_seconds
 from copyfold.core.files import read_npy, write_bytes, write_text
 from copyfold.core.rundir import RunDirectory, own_run, read_run_record
@@ -15,6 +15,7 @@ from copyfold.errors import ConfigError, CopyfoldError, InputError
 from copyfold.report.cnv.notable import notable_isolates
 from copyfold.report.cnv.sections import cnv_page
 from copyfold.report.cnv.tracks import draw_track, parse_region, region_around
+from copyfold.report.ddg.scan import scan_page
 from copyfold.report.ddg.sections import ddg_page
 from copyfold.report.page import Page, render_page
 from copyfold.report.pictures import png_of, svg_of
@@ -25,16 +26,22 @@ DDG_KINDS = ("specialist", "refiner")
 """``kind`` of the runs of `copyfold ddg`; those of `copyfold cnv` have none."""
 
 
-def report_run(run: Path, out: Path | None, lineages: Path | None, console: Console) -> Path:
+def report_run(
+    run: Path, out: Path | None, console: Console, *, lineages: Path | None = None, structure: Path | None = None
+) -> Path:
     """Write a run's report, into its folder as a stage of the run; or to `out`, and then nothing else changes.
+
+    A folder of `copyfold ddg scan` is no run; its report is written just the same.
 
     Parameters
     ----------
     run : Path
     out : Path or None
-    lineages : Path or None
-        Table with columns sample_id and ST, in place of what the run knows.
     console : Console
+    lineages : Path or None
+        Copy number: table with columns sample_id and ST, in place of what the run knows.
+    structure : Path or None
+        Scans: the file that was scanned, whose pLDDT is shown if it is an AlphaFold model.
 
     Returns
     -------
@@ -46,7 +53,15 @@ def report_run(run: Path, out: Path | None, lineages: Path | None, console: Cons
     CopyfoldError
         No run, or one without calls; or the file cannot be written.
     """
+    run = Path(run)
+    if (run / SCAN_TABLE).exists() and not (run / "run.json").exists():
+        if lineages is not None:
+            raise ConfigError(f"--lineages: {run} is a scan, which knows no lineages")
+        write_text(out or run / REPORT, render_page(scan_page(read_scan(run, structure))))
+        return out or run / REPORT
     record = read_run_record(run)
+    if structure is not None:
+        raise ConfigError(f"--structure goes with a folder of `copyfold ddg scan`, and {run} is none")
     if out is not None:
         write_text(out, report_page(run, record, lineages, console))
         return out
@@ -56,7 +71,7 @@ def report_run(run: Path, out: Path | None, lineages: Path | None, console: Cons
         write_text(owned.file(REPORT), report_page(run, record, lineages, console))
         owned.finish_stage(REPORT_STAGE)
         owned.finish(status, reason)
-    return Path(run) / REPORT
+    return run / REPORT
 
 
 def report_stage(run: RunDirectory, console: Console) -> None:

@@ -19,18 +19,25 @@ def report(
         Path | None,
         typer.Option(metavar="TSV", help="Lineages: columns sample_id and ST. Default: those the run knows."),
     ] = None,
+    structure: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PDB", help="Of a folder of `ddg scan`: what was scanned; an AlphaFold model's pLDDT is shown."
+        ),
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Make the report of a run again: one HTML file, RUN/report.html, that opens anywhere and needs no network.
 
-    Every run makes it at its end; do it again after `copyfold cnv call`, or with lineages that came later.
+    Every run makes it at its end; do it again after `copyfold cnv call`, or with lineages that came later. RUN may be a
+    run of `copyfold cnv` or `copyfold ddg`, or a folder of `copyfold ddg scan`.
 
     Example: `copyfold report my/run --lineages st.tsv`
     """
     from copyfold.app.report import report_run
     from copyfold.core.console import Console
 
-    print(report_run(run, out, lineages, Console(quiet=quiet)))
+    print(report_run(run, out, Console(quiet=quiet), lineages=lineages, structure=structure))
 
 
 def plot(

@@ -6,14 +6,19 @@ The documents' rules, completed as docs/methods/copy-number.md says. cn is −1 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 
+from copyfold.cnv.bin_table import BinTable
 from copyfold.cnv.config import CnvConfig
 from copyfold.cnv.coordinates import Gene, find_gene_bins, flank_bins
 from copyfold.cnv.families import family_of
+from copyfold.cnv.segmentation import ExpectedDepths
 from copyfold.cnv.store import Contigs
 from copyfold.errors import InputError
 
@@ -26,20 +31,41 @@ class GeneCalls(NamedTuple):
     cn : numpy.ndarray, (n_samples,), int64
     ratio : numpy.ndarray, (n_samples,), float64
         CRR of a chromosomal gene, PCN of a plasmid gene; NaN where it cannot be measured.
+    columns : mapping of str to numpy.ndarray, (n_samples,)
+        What else the caller has to say: column ``<name>_<gene>`` of the table of calls.
     """
 
     cn: np.ndarray
     ratio: np.ndarray
+    columns: Mapping[str, np.ndarray] = MappingProxyType({})
+
+
+class SegmentedDepths(NamedTuple):
+    """A batch of samples as a caller of chromosomal genes sees it.
+
+    Attributes
+    ----------
+    depths : ExpectedDepths
+    ratio : numpy.ndarray, (n_samples, n_bins), float32
+        Copy ratios, masked bins included as they are.
+    cn : numpy.ndarray, (n_samples, n_bins), int
+        Copy number of the segment each bin lies in; −1 unknown.
+    confidence : numpy.ndarray, (n_samples, n_bins), float32
+        Confidence of that segment.
+    """
+
+    depths: ExpectedDepths
+    ratio: np.ndarray
+    cn: np.ndarray
+    confidence: np.ndarray
 
 
 class GeneCaller(Protocol):
-    """The contract of a ``cnv`` module."""
+    """The contract of a ``cnv`` module, constructed as a `copyfold.cnv.segmentation.Segmenter` is."""
 
-    def __init__(self, config: CnvConfig) -> None: ...
+    def __init__(self, bins: BinTable, config: CnvConfig, checkpoint: Path) -> None: ...
 
-    def call_chromosomal(
-        self, gene: Gene, ratio: np.ndarray, cn: np.ndarray, confidence: np.ndarray, contigs: Contigs
-    ) -> GeneCalls: ...
+    def call_chromosomal(self, gene: Gene, batch: SegmentedDepths) -> GeneCalls: ...
 
     def call_plasmid(self, depth: np.ndarray, medians: np.ndarray, absent_threshold: float | None) -> GeneCalls: ...
 
@@ -49,35 +75,27 @@ class GeneCnvCaller:
 
     Parameters
     ----------
+    bins : BinTable
     config : CnvConfig
         Its ``cnv_*`` and ``pcn_*`` keys.
+    checkpoint : Path
+        Not read.
     """
 
-    def __init__(self, config: CnvConfig) -> None:
+    def __init__(self, bins: BinTable, config: CnvConfig, checkpoint: Path) -> None:
+        self.contigs = bins.contigs
         self.config = config
 
-    def call_chromosomal(
-        self, gene: Gene, ratio: np.ndarray, cn: np.ndarray, confidence: np.ndarray, contigs: Contigs
-    ) -> GeneCalls:
-        """Call one gene in a batch of samples.
-
-        Parameters
-        ----------
-        gene : Gene
-        ratio : numpy.ndarray, (n_samples, n_bins)
-            Copy ratios, masked bins included as they are.
-        cn : numpy.ndarray, (n_samples, n_bins), int
-            Copy number of the segment each bin lies in; −1 unknown.
-        confidence : numpy.ndarray, (n_samples, n_bins)
-            Confidence of that segment.
-        contigs : Contigs
+    def call_chromosomal(self, gene: Gene, batch: SegmentedDepths) -> GeneCalls:
+        """Call one gene in a batch of samples, by segments and copy ratios.
 
         Raises
         ------
         InputError
             The store lacks the gene's contig, or it is too short to leave any flank.
         """
-        config = self.config
+        config, contigs = self.config, self.contigs
+        _, ratio, cn, confidence = batch
         found = find_gene_bins(gene, contigs)
         flank = flank_bins(gene, found, contigs, config.cnv_flank_padding)
         crr = copy_ratio_ratio(ratio, found.bins, found.weights, flank)

@@ -14,7 +14,7 @@ Positive = Annotated[float, Field(gt=0.0)]
 OptionalPath = ConfigPath | None
 
 SMALL_COHORT = 50
-"""Below this many isolates a VAE has no cohort to learn, and ``train`` recommends ``pca_baseline``."""
+"""Below this many isolates a VAE has no cohort to learn, and ``train`` recommends another architecture."""
 _OPTIONAL_INPUTS = (
     "plasmid_store_path",
     "kpsc_gt_path",
@@ -22,6 +22,7 @@ _OPTIONAL_INPUTS = (
     "kpsc_meta_path",
     "plasmid_gene_coords_path",
     "gene_coords_path",
+    "bins_path",
 )
 
 
@@ -41,6 +42,9 @@ class CnvConfig(FlatConfig):
     kpsc_kleborate_gt_path: OptionalPath = Field(None, description="Kleborate truth table; overrides blaSHV")
     kpsc_meta_path: OptionalPath = Field(None, description="sample metadata with the ST of each run (TSV)")
 
+    bins_path: OptionalPath = Field(
+        None, description="reference folder, or a table of GC and mappability per bin; read by 10_count_model"
+    )
     gene_coords_path: OptionalPath = Field(
         None,
         description="chromosomal genes: gene, contig, start, end (1-based inclusive); default blaSHV of HS11286",
@@ -111,6 +115,13 @@ class CnvConfig(FlatConfig):
             raise ValueError("no such file; correct the path, or set the key to null to run without it")
         return path
 
+    @field_validator("bins_path")
+    @classmethod
+    def _is_there(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.exists():
+            raise ValueError("neither file nor folder; give a reference, or null to run without")
+        return path
+
     @model_validator(mode="after")
     def _consistent(self) -> CnvConfig:
         if self.pcn_amp_threshold <= self.pcn_absent_threshold:
@@ -120,6 +131,14 @@ class CnvConfig(FlatConfig):
             )
         if self.kpsc_kleborate_gt_path is not None and self.kpsc_gt_path is None:
             raise ValueError("key 'kpsc_kleborate_gt_path' overrides blaSHV of kpsc_gt_path, which is not set; set it")
+        parts = {key: getattr(self, key) for key in ("architecture", "hmm", "cnv")}
+        if "10_count_model" not in parts.values():
+            needing = [f"{key}: {name}" for key, name in parts.items() if name in ("10_count_hmm", "10_count_caller")]
+            if needing:
+                raise ValueError(
+                    f"{needing[0]} reads what 10_count_model learns, and architecture is {self.architecture}; name the "
+                    "count model's three, or hmm: 02_gaussian_hmm and cnv: 06_gene_cnv_caller"
+                )
         for key in ("store_path", "plasmid_store_path"):
             store = getattr(self, key)
             if store is not None and (self.out_dir == store or store in self.out_dir.parents):

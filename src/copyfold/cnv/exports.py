@@ -17,6 +17,7 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
+from copyfold.cnv.call_tables import called_genes
 from copyfold.cnv.store import Contigs
 from copyfold.errors import InputError
 
@@ -67,14 +68,23 @@ def check_contig_names(names: Iterable[str]) -> None:
 
 
 def is_event(segments: pd.DataFrame, min_confidence: float = 0.0) -> np.ndarray:
-    """Which segments are a gain or loss that is known: cn ≥ 0 and not 1, at `min_confidence` or more. (n,), bool."""
-    cn = segments["cn"].to_numpy()
-    return (cn >= 0) & (cn != 1) & (segments["confidence"].to_numpy() >= min_confidence)
+    """Which segments are a gain or loss that is known: cn ≥ 0 and not 1, or mixed, at `min_confidence`. (n,), bool."""
+    cn, mixed = segments["cn"].to_numpy(), segments["mixed"].to_numpy(dtype=bool)
+    return (cn >= 0) & ((cn != 1) | mixed) & (segments["confidence"].to_numpy() >= min_confidence)
 
 
 def is_normal(segments: pd.DataFrame, min_confidence: float = 0.0) -> np.ndarray:
-    """Which segments are known to be of one copy, at `min_confidence` or more. (n,), bool."""
-    return (segments["cn"].to_numpy() == 1) & (segments["confidence"].to_numpy() >= min_confidence)
+    """Which segments are known to be of one copy and not mixed, at `min_confidence` or more. (n,), bool."""
+    one = (segments["cn"].to_numpy() == 1) & ~segments["mixed"].to_numpy(dtype=bool)
+    return one & (segments["confidence"].to_numpy() >= min_confidence)
+
+
+def shown_copies(segments: pd.DataFrame) -> np.ndarray:
+    """Copy number of each segment as text: (n,), str; of a mixed one its mean ratio, since it lies between two."""
+    ratio = segments["ratio"].to_numpy(dtype=np.float64)
+    mixed = segments["mixed"].to_numpy(dtype=bool) & np.isfinite(ratio)
+    mean = np.array([f"{value:.2f}" for value in ratio], dtype=object)
+    return np.where(mixed, mean, segments["cn"].to_numpy().astype(str).astype(object))
 
 
 def phred(confidence: float) -> float:
@@ -118,14 +128,14 @@ def seg_lines(segments: pd.DataFrame, min_confidence: float = 0.0) -> Iterator[s
 def bed_lines(events: pd.DataFrame) -> Iterator[str]:
     """Lines of a BED file of nine columns, in the order of `events`.
 
-    ``name`` is ``SAMPLE|DUP|CN3``, ``score`` 1000 times the confidence, ``itemRgb`` red for losses and blue for gains.
+    ``name`` is ``SAMPLE|DUP|CN3``, of a mixed population ``SAMPLE|DUP|CN1.48``; ``score`` is 1000 times the
+    confidence, ``itemRgb`` red for losses and blue for gains.
     BED is 0-based half-open, as `events` are.
     """
-    for sample, chrom, start, end, cn, confidence in zip(
-        *(events[name] for name in ("sample_id", "chrom", "x0", "x1", "cn", "confidence")), strict=True
-    ):
+    columns = (events[name] for name in ("sample_id", "chrom", "x0", "x1", "cn", "confidence"))
+    for sample, chrom, start, end, cn, confidence, copies in zip(*columns, shown_copies(events), strict=True):
         kind = _kind(cn)
-        name = f"{escape_name(sample, ' |')}|{kind}|CN{cn}"
+        name = f"{escape_name(sample, ' |')}|{kind}|CN{copies}"
         score = round(1000 * confidence)
         yield f"{chrom}\t{start}\t{end}\t{name}\t{score}\t.\t{start}\t{end}\t{BED_COLOURS[kind]}"
 
@@ -183,7 +193,7 @@ def vcf_header(
     yield '##INFO=<ID=SVLEN,Number=A,Type=Integer,Description="Length of the event in bp">'
     yield '##INFO=<ID=SVCLAIM,Number=A,Type=String,Description="Claim made by the call: D, by depth alone">'
     yield '##FORMAT=<ID=GT,Number=1,Type=String,Description="Haploid genotype">'
-    yield '##FORMAT=<ID=CN,Number=1,Type=Float,Description="Copy number">'
+    yield '##FORMAT=<ID=CN,Number=1,Type=Float,Description="Copy number; of a mixed population its mean">'
     yield '##FORMAT=<ID=CNQ,Number=1,Type=Float,Description="Phred-scaled quality of the copy number, at most 99">'
     yield '##FORMAT=<ID=CR,Number=1,Type=Float,Description="Mean copy ratio, 1 at one copy">'
     columns = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT"]
@@ -238,11 +248,12 @@ def _contig_records(
 ) -> Iterator[str]:
     """Records of one contig; `columns` is the column of each segment's sample."""
     cn = segments["cn"].to_numpy()
-    order = np.lexsort((columns, cn > 1, segments["x1"].to_numpy(), segments["x0"].to_numpy()))
+    order = np.lexsort((columns, cn > 0, segments["x1"].to_numpy(), segments["x0"].to_numpy()))
     segments, columns, cn = segments.iloc[order], columns[order], cn[order]
     starts, ends = segments["x0"].to_numpy(), segments["x1"].to_numpy()
     furthest = np.maximum.accumulate(ends)
     confidence, ratio = segments["confidence"].to_numpy(), segments["ratio"].to_numpy()
+    copies = shown_copies(segments)
     records: dict[tuple[int, int, str], list[int]] = {}
     for row in np.flatnonzero(is_event(segments, min_confidence)).tolist():
         records.setdefault((int(starts[row]), int(ends[row]), _kind(cn[row])), []).append(row)
@@ -254,7 +265,7 @@ def _contig_records(
             calls[column] = "."
         for row in rows:
             shown = f"{ratio[row]:.4f}" if math.isfinite(ratio[row]) else "."
-            calls[columns[row]] = f"1:{cn[row]}:{phred(confidence[row]):g}:{shown}"
+            calls[columns[row]] = f"1:{copies[row]}:{phred(confidence[row]):g}:{shown}"
         position = max(start, 1)
         info = f"END={end};SVTYPE={kind};SVLEN={end - start};SVCLAIM=D"
         fixed = f"{chrom}\t{position}\t.\t{base_at(chrom, position)}\t<{kind}>\t.\t.\t{info}\tGT:CN:CNQ:CR"
@@ -262,6 +273,14 @@ def _contig_records(
 
 
 # MultiQC
+
+
+def multiqc_kept(table: pd.DataFrame) -> list[str]:
+    """Columns of a table of calls that MultiQC is shown: copy numbers, their ratios and depth."""
+    genes = called_genes(table)
+    ratios = {f"{prefix}_{gene}" for prefix in ("crr", "pcn") for gene in genes}
+    members = {name for name in table.columns if name.startswith("pcn_")}
+    return [name for name in table.columns if name in {"sample_id", "median_depth", *genes, *ratios, *members}]
 
 
 def multiqc_columns(table: pd.DataFrame) -> dict[str, dict[str, Any]]:

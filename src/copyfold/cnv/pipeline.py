@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -18,29 +19,27 @@ import pyarrow.parquet as pq
 import torch
 
 from copyfold.cnv.call_tables import called_genes, count_kinds, read_calls, write_calls
-from copyfold.cnv.callers import GeneCaller, plasmid_targets, spread_segments
-from copyfold.cnv.config import SMALL_COHORT, CnvConfig
-from copyfold.cnv.coordinates import DEFAULT_CHROMOSOMAL_PANEL, Gene, find_gene_bins, flank_bins, read_gene_table
+from copyfold.cnv.callers import GeneCaller, SegmentedDepths, plasmid_targets, spread_segments
+from copyfold.cnv.config import CnvConfig
 from copyfold.cnv.evaluation import summarise_segments
 from copyfold.cnv.evaluation_text import format_evaluation
-from copyfold.cnv.models.architecture import Architecture, FitSession
-from copyfold.cnv.normalise import depth_from_log, log_depth
+from copyfold.cnv.inputs import CnvInputs
+from copyfold.cnv.models.architecture import Architecture, Depths, FitSession
 from copyfold.cnv.plugins import REGISTRIES
 from copyfold.cnv.recurrence import RecurrenceSettings
 from copyfold.cnv.recurrent_table import RECURRENT_NAME, scan_segments, write_recurrent
-from copyfold.cnv.segmentation import Segmenter, segment_table
+from copyfold.cnv.segmentation import ExpectedDepths, Segmenter, segment_table
 from copyfold.cnv.segments_file import read_segments
-from copyfold.cnv.store import Store, check_ordered, open_store
-from copyfold.cnv.truth import GroundTruth, read_ground_truth, read_sequence_types
+from copyfold.cnv.truth import read_sequence_types
 from copyfold.core.console import Console
 from copyfold.core.files import atomic_path, create_npy, read_npy, write_json, write_npy, write_text
 from copyfold.core.rundir import RunDirectory
-from copyfold.errors import InputError, PluginError, RunError
+from copyfold.errors import PluginError, RunError
 
 ARTEFACTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "train": ("checkpoint.pth", "last.pth", "training_log.tsv", "sample_ids.npy"),
-        "infer": ("reconstructions.npy", "latents.npy"),
+        "infer": ("reconstructions.npy", "latents.npy", "dispersions.npy"),
         "segment": ("segments.parquet", RECURRENT_NAME),
         "call": ("gene_calls.tsv", "plasmid_gene_calls.tsv"),
         "evaluate": ("evaluation.txt", "metrics.json"),
@@ -48,36 +47,6 @@ ARTEFACTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Files that each stage writes."""
 BATCH_ROWS = 256
-
-
-@dataclass(frozen=True)
-class CnvInputs:
-    """Everything a run reads, opened and checked before any work begins.
-
-    Attributes
-    ----------
-    store : Store
-    medians : numpy.ndarray, (n_samples,), float64
-        Median reads per bin of each sample.
-    plasmid_store : Store or None
-    plasmid_columns : numpy.ndarray or None, (n_columns,), str
-        Gene or family of each column of the plasmid store.
-    genes, plasmid_genes : tuple of Gene
-    truth : GroundTruth or None
-    """
-
-    store: Store
-    medians: np.ndarray
-    plasmid_store: Store | None
-    plasmid_columns: np.ndarray | None
-    genes: tuple[Gene, ...]
-    plasmid_genes: tuple[Gene, ...]
-    truth: GroundTruth | None
-
-    @property
-    def has_depth(self) -> np.ndarray:
-        """Samples whose median bin has a read: (n_samples,), bool. The others train nothing and are called −1."""
-        return self.medians >= 1.0
 
 
 @dataclass(frozen=True)
@@ -104,62 +73,6 @@ class Job:
                 progress(stop)
 
 
-def load_inputs(config: CnvConfig, *, least_samples: int = 2) -> CnvInputs:
-    """Open and check every input of a run; training needs two samples with depth, calling one.
-
-    Raises
-    ------
-    InputError
-        The first thing that is wrong, with the way out.
-    """
-    for kind, registry in REGISTRIES.items():
-        registry.resolve(getattr(config, kind))
-    store = open_store(config.store_path)
-    check_ordered(store.contigs, store.path)
-    genes = DEFAULT_CHROMOSOMAL_PANEL
-    if config.gene_coords_path:
-        genes = read_gene_table(config.gene_coords_path, "chromosome")
-    for gene in genes:
-        flank_bins(gene, find_gene_bins(gene, store.contigs), store.contigs, config.cnv_flank_padding)
-    plasmid_store = open_store(config.plasmid_store_path) if config.plasmid_store_path else None
-    if plasmid_store is not None and not np.isin(plasmid_store.sample_ids, store.sample_ids).any():
-        raise InputError(
-            f"{plasmid_store.path}: no sample in common with {store.path} (it has {plasmid_store.sample_ids[0]}, …, "
-            f"the other {store.sample_ids[0]}, …); build both stores from the same samples"
-        )
-    plasmid_genes: tuple[Gene, ...] = ()
-    if config.plasmid_gene_coords_path:
-        plasmid_genes = read_gene_table(config.plasmid_gene_coords_path, "plasmid")
-    truth = None
-    if config.kpsc_gt_path:
-        truth = read_ground_truth(config.kpsc_gt_path, config.kpsc_kleborate_gt_path, config.kpsc_meta_path)
-        truth.check_shared(store.sample_ids.tolist())
-    medians = store.medians()
-    if (medians >= 1.0).sum() < least_samples:
-        raise InputError(
-            f"{store.path}: {int((medians >= 1.0).sum())} of {store.n_samples} samples have a median of at least one "
-            f"read per bin; {least_samples} are needed — check that the counts are those of the chromosome"
-        )
-    columns = None if plasmid_store is None else _plasmid_columns(plasmid_store, plasmid_genes)
-    return CnvInputs(store, medians, plasmid_store, columns, genes, plasmid_genes, truth)
-
-
-def _plasmid_columns(store: Store, genes: tuple[Gene, ...]) -> np.ndarray:
-    """Gene of each column: genes.npy, or else the coordinates table by place."""
-    if store.genes is not None:
-        return store.genes
-    place = {(gene.contig, gene.start, gene.end): gene.name for gene in genes}
-    columns = zip(store.contigs.chrom.tolist(), store.contigs.start.tolist(), store.contigs.end.tolist(), strict=True)
-    try:
-        return np.array([place[column] for column in columns])
-    except KeyError as error:
-        chrom, start, end = error.args[0]
-        raise InputError(
-            f"{store.path}: has no genes.npy, and plasmid_gene_coords_path names no gene at "
-            f"{chrom}:{start + 1}–{end}; add genes.npy or the gene's line"
-        ) from None
-
-
 def train(job: Job, *, resume: bool) -> dict[str, Any]:
     """Fit the architecture to the cohort; writes checkpoint.pth, training_log.tsv and sample_ids.npy."""
     inputs, run = job.inputs, job.run
@@ -167,17 +80,11 @@ def train(job: Job, *, resume: bool) -> dict[str, Any]:
     if without_depth.size:
         names = ", ".join(without_depth[:5].tolist()) + (", …" if len(without_depth) > 5 else "")
         job.console.warn(f"{len(without_depth)} samples have no usable depth and are called −1: {names}")
-    if inputs.has_depth.sum() < SMALL_COHORT and job.config.architecture != "pca_baseline":
-        job.console.warn(
-            f"{int(inputs.has_depth.sum())} isolates are too few for {job.config.architecture} to learn a cohort from "
-            f"(fewer than {SMALL_COHORT}); --set architecture=pca_baseline is recommended"
-        )
     write_npy(run.file("sample_ids.npy"), inputs.store.sample_ids)
     rows = np.flatnonzero(inputs.has_depth)
-    log_depths = np.empty((len(rows), inputs.store.n_bins), dtype=np.float32)
-    for first in range(0, len(rows), BATCH_ROWS):
-        batch = rows[first : first + BATCH_ROWS]
-        log_depths[first : first + len(batch)] = _model_input(job, batch)
+    depths = Depths(inputs.store.counts, _scale(job, slice(None)))
+    if without_depth.size:
+        depths = Depths(inputs.store.counts[rows], depths.scale[rows])
     session = FitSession(
         checkpoint=run.file("checkpoint.pth"),
         last=run.file("last.pth"),
@@ -186,8 +93,8 @@ def train(job: Job, *, resume: bool) -> dict[str, Any]:
         resume=resume,
         console=job.console,
     )
-    architecture: Architecture = job.module("architecture")(inputs.store.n_bins, job.config)
-    summary = architecture.fit(log_depths, session)
+    architecture: Architecture = job.module("architecture")(inputs.bins, job.config)
+    summary = architecture.fit(depths, session)
     return {
         "n_samples": len(rows),
         "samples_without_depth": without_depth.tolist(),
@@ -198,26 +105,34 @@ def train(job: Job, *, resume: bool) -> dict[str, Any]:
 
 
 def infer(job: Job) -> dict[str, Any]:
-    """Reconstruct every sample; writes reconstructions.npy (reads per bin) and latents.npy."""
+    """Reconstruct every sample; writes reconstructions.npy (reads per bin), latents.npy and perhaps dispersions.npy."""
     store, run = job.inputs.store, job.run
-    architecture: Architecture = job.module("architecture")(store.n_bins, job.config)
+    architecture: Architecture = job.module("architecture")(job.inputs.bins, job.config)
     architecture.load(run.file("checkpoint.pth"), job.device)
     shape = (store.n_samples, job.config.latent_dim)
+    dispersions: list[np.ndarray] = []
     with (
         create_npy(run.file("reconstructions.npy"), np.float32, store.counts.shape) as reconstructions,
         create_npy(run.file("latents.npy"), np.float32, shape) as latents,
     ):
         for rows in job.batches("reconstructing, sample"):
-            inferred = architecture.infer(_model_input(job, np.arange(rows.start, rows.stop)))
+            inferred = architecture.infer(Depths(store.counts[rows], _scale(job, rows)))
             n_rows = rows.stop - rows.start
-            _check_output(job, "log_depth", inferred.log_depth, (n_rows, store.n_bins))
+            _check_output(job, "expected", inferred.expected, (n_rows, store.n_bins))
             _check_output(job, "latents", inferred.latents, (n_rows, job.config.latent_dim))
-            reconstructions[rows] = depth_from_log(inferred.log_depth, _scale(job, rows))
+            reconstructions[rows] = inferred.expected
             latents[rows] = inferred.latents
+            if inferred.dispersion is not None:
+                _check_output(job, "dispersion", inferred.dispersion, (n_rows,))
+                dispersions.append(inferred.dispersion)
+    if dispersions:
+        write_npy(run.file("dispersions.npy"), np.concatenate(dispersions))
+    else:
+        run.file("dispersions.npy").unlink(missing_ok=True)
     return {}
 
 
-def _check_output(job: Job, name: str, found: np.ndarray, shape: tuple[int, int]) -> None:
+def _check_output(job: Job, name: str, found: np.ndarray, shape: tuple[int, ...]) -> None:
     """Refuse what an architecture must not return; a NaN would otherwise pass for a reconstruction below threshold."""
     if np.shape(found) != shape or not np.isfinite(found).all():
         state = f"shape {np.shape(found)} for {shape}" if np.shape(found) != shape else "values that are not finite"
@@ -233,22 +148,19 @@ def _scale(job: Job, rows: slice | np.ndarray) -> np.ndarray:
     return medians if job.config.normalise else np.ones_like(medians)
 
 
-def _model_input(job: Job, rows: np.ndarray) -> np.ndarray:
-    return log_depth(job.inputs.store.counts[rows], _scale(job, rows))
-
-
 def segment(job: Job) -> dict[str, Any]:
     """Segment every sample; writes segments.parquet and, of it, recurrent_segments.tsv."""
     store = job.inputs.store
-    reconstructions = _reconstructions(job)
-    segmenter: Segmenter = job.module("hmm")(job.config)
+    depths_of = _expected_depths(job)
+    segmenter: Segmenter = job.module("hmm")(job.inputs.bins, job.config, job.run.file("checkpoint.pth"))
     n_segments = 0
     with atomic_path(job.run.file("segments.parquet")) as partial:
         writer: pq.ParquetWriter | None = None
         try:
             for rows in job.batches("segmenting, sample"):
-                ratios = segmenter.copy_ratios(np.asarray(store.counts[rows]), reconstructions[rows])
-                segmentation = segmenter.segment(ratios, store.contigs)
+                depths = depths_of(rows)
+                ratios = segmenter.copy_ratios(depths)
+                segmentation = segmenter.segment(depths, ratios)
                 segments = segment_table(store.sample_ids[rows], segmentation, ratios, store.contigs)
                 n_segments += len(segments)
                 table = pa.Table.from_pandas(segments, preserve_index=False)
@@ -264,19 +176,29 @@ def segment(job: Job) -> dict[str, Any]:
     return {"n_segments": n_segments, "n_recurrent": len(found)}
 
 
-def _reconstructions(job: Job) -> np.ndarray:
-    path = job.run.file("reconstructions.npy")
-    reconstructions = read_npy(path)
-    if reconstructions.shape != job.inputs.store.counts.shape:
-        raise RunError(
-            f"{path}: has shape {reconstructions.shape}, the store {job.inputs.store.counts.shape}; infer again"
-        )
-    return reconstructions
+def _expected_depths(job: Job) -> Callable[[slice], ExpectedDepths]:
+    """What reads a batch of counts beside what stage infer made of them."""
+    counts, path = job.inputs.store.counts, job.run.file("reconstructions.npy")
+    reconstructions, dispersions = read_expected(job.run.path)
+    if reconstructions.shape != counts.shape:
+        raise RunError(f"{path}: has shape {reconstructions.shape}, the store {counts.shape}; infer again")
+
+    def read(rows: slice) -> ExpectedDepths:
+        dispersion = None if dispersions is None else dispersions[rows]
+        return ExpectedDepths(np.asarray(counts[rows]), np.asarray(reconstructions[rows]), dispersion)
+
+    return read
+
+
+def read_expected(run: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """reconstructions.npy of a run, mapped, and dispersions.npy where its architecture makes one."""
+    dispersions = run / "dispersions.npy"
+    return read_npy(run / "reconstructions.npy"), read_npy(dispersions, mmap=False) if dispersions.exists() else None
 
 
 def call(job: Job) -> dict[str, Any]:
     """Call every gene; writes gene_calls.tsv and, with a plasmid store, plasmid_gene_calls.tsv."""
-    caller: GeneCaller = job.module("cnv")(job.config)
+    caller: GeneCaller = job.module("cnv")(job.inputs.bins, job.config, job.run.file("checkpoint.pth"))
     chromosomal = _chromosomal_calls(job, caller)
     write_calls(job.run.file("gene_calls.tsv"), chromosomal)
     plasmids = None if job.inputs.plasmid_store is None else _plasmid_calls(job, caller)
@@ -297,21 +219,24 @@ def _count_calls(table: pd.DataFrame) -> dict[str, dict[str, int]]:
 
 def _chromosomal_calls(job: Job, caller: GeneCaller) -> pd.DataFrame:
     store = job.inputs.store
-    reconstructions = _reconstructions(job)
-    segmenter: Segmenter = job.module("hmm")(job.config)
+    depths_of = _expected_depths(job)
+    segmenter: Segmenter = job.module("hmm")(job.inputs.bins, job.config, job.run.file("checkpoint.pth"))
     segments = read_segments(job.run.path)
     rows_of_sample = dict(segments.groupby("sample_id", sort=False).indices)
     columns: dict[str, list[np.ndarray]] = {}
     for rows in job.batches("calling genes, sample"):
         ids = store.sample_ids[rows]
-        ratio = segmenter.copy_ratios(np.asarray(store.counts[rows]), reconstructions[rows]).ratio
+        depths = depths_of(rows)
         mine = segments.iloc[np.concatenate([rows_of_sample.get(name, np.empty(0, int)) for name in ids.tolist()])]
-        cn, confidence = spread_segments(mine, ids, store.contigs)
+        ratio = segmenter.copy_ratios(depths).ratio
+        batch = SegmentedDepths(depths, ratio, *spread_segments(mine, ids, store.contigs))
         for gene in job.inputs.genes:
-            calls = caller.call_chromosomal(gene, ratio, cn, confidence, store.contigs)
+            calls = caller.call_chromosomal(gene, batch)
             usable = job.inputs.has_depth[rows]
             columns.setdefault(gene.name, []).append(np.where(usable, calls.cn, -1))
             columns.setdefault(f"crr_{gene.name}", []).append(np.where(usable, calls.ratio, np.nan))
+            for name, values in calls.columns.items():
+                columns.setdefault(f"{name}_{gene.name}", []).append(values)
     table = {"sample_id": store.sample_ids} | {name: np.concatenate(parts) for name, parts in columns.items()}
     table["median_depth"] = job.inputs.medians
     return pd.DataFrame(table)

@@ -14,10 +14,17 @@ from copyfold.core.registry import Registry
 
 _ARCHITECTURES = {
     "06_conv_vae": "copyfold.cnv.models.conv_vae:ConvVaeArchitecture",
+    "10_count_model": "copyfold.cnv.models.count_model:CountModelArchitecture",
     "pca_baseline": "copyfold.cnv.models.pca_baseline:PcaBaseline",
 }
-_HMMS = {"02_gaussian_hmm": "copyfold.cnv.segmentation:GaussianSegmenter"}
-_CALLERS = {"06_gene_cnv_caller": "copyfold.cnv.callers:GeneCnvCaller"}
+_HMMS = {
+    "02_gaussian_hmm": "copyfold.cnv.segmentation:GaussianSegmenter",
+    "10_count_hmm": "copyfold.cnv.count_segmenter:CountSegmenter",
+}
+_CALLERS = {
+    "06_gene_cnv_caller": "copyfold.cnv.callers:GeneCnvCaller",
+    "10_count_caller": "copyfold.cnv.count_caller:CountCaller",
+}
 _EVALUATIONS = {"04_kpsc_evaluation": "copyfold.cnv.evaluation:KpscEvaluation"}
 
 REGISTRIES: Mapping[str, Registry] = MappingProxyType(

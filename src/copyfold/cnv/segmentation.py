@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 
+from copyfold.cnv.bin_table import BinTable
 from copyfold.cnv.config import CnvConfig
 from copyfold.cnv.normalise import CopyRatios, copy_ratios, impute_masked
 from copyfold.cnv.store import Contigs
@@ -17,6 +19,23 @@ STATE_MEANS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0)
 """Copy ratios the states stand at; a model of k states takes the first k."""
 LEAST_SD = 0.05
 """Emission standard deviation is never below this: at great depth the model's error, not counting, is the noise."""
+
+
+class ExpectedDepths(NamedTuple):
+    """Counts of a batch of samples beside what they would be at one copy.
+
+    Attributes
+    ----------
+    counts : numpy.ndarray, (n_samples, n_bins), reads
+    expected : numpy.ndarray, (n_samples, n_bins), float32, reads
+        Reconstructions.
+    dispersion : numpy.ndarray or None, (n_samples,), float32
+        As in `copyfold.cnv.models.architecture.Inference`.
+    """
+
+    counts: np.ndarray
+    expected: np.ndarray
+    dispersion: np.ndarray | None = None
 
 
 class Segmentation(NamedTuple):
@@ -30,21 +49,27 @@ class Segmentation(NamedTuple):
         The state's mean with halves rounded up; −1 on a contig where every bin is masked.
     confidence : numpy.ndarray, (n_samples, n_bins), float32
         Posterior probability of that cn (of all states with that cn together).
+    mixed : numpy.ndarray or None, (n_samples, n_bins), bool
+        Part of the culture has more than one copy, most of it has `cn`; None from a segmenter that cannot tell.
     """
 
     state: np.ndarray
     cn: np.ndarray
     confidence: np.ndarray
+    mixed: np.ndarray | None = None
 
 
 class Segmenter(Protocol):
-    """The contract of an ``hmm`` module, tested by `copyfold.testing.SegmenterContract`."""
+    """The contract of an ``hmm`` module, tested by `copyfold.testing.SegmenterContract`.
 
-    def __init__(self, config: CnvConfig) -> None: ...
+    Constructed as ``Segmenter(bins, config, checkpoint)``; `checkpoint` is the fitted architecture's.
+    """
 
-    def copy_ratios(self, counts: np.ndarray, reconstructions: np.ndarray) -> CopyRatios: ...
+    def __init__(self, bins: BinTable, config: CnvConfig, checkpoint: Path) -> None: ...
 
-    def segment(self, ratios: CopyRatios, contigs: Contigs) -> Segmentation: ...
+    def copy_ratios(self, depths: ExpectedDepths) -> CopyRatios: ...
+
+    def segment(self, depths: ExpectedDepths, ratios: CopyRatios) -> Segmentation: ...
 
 
 class GaussianSegmenter:
@@ -52,24 +77,28 @@ class GaussianSegmenter:
 
     Parameters
     ----------
+    bins : BinTable
     config : CnvConfig
         Its ``hmm_*`` keys.
+    checkpoint : Path
+        Not read: the copy ratios are all that is segmented.
     """
 
-    def __init__(self, config: CnvConfig) -> None:
+    def __init__(self, bins: BinTable, config: CnvConfig, checkpoint: Path) -> None:
+        self.contigs = bins.contigs
         self.low_coverage = config.hmm_low_cov_threshold
         self.learn_means = config.hmm_learn_means
         self.means = np.array(STATE_MEANS[: config.hmm_n_states])
         self.transition = transition_matrix(config.hmm_n_states, config.hmm_self_transition)
         self.start = np.full(config.hmm_n_states, 1.0 / config.hmm_n_states)
 
-    def copy_ratios(self, counts: np.ndarray, reconstructions: np.ndarray) -> CopyRatios:
+    def copy_ratios(self, depths: ExpectedDepths) -> CopyRatios:
         """Copy ratios by the documents' rules; see `copyfold.cnv.normalise.copy_ratios`."""
-        return copy_ratios(counts, reconstructions, self.low_coverage)
+        return copy_ratios(depths.counts, depths.expected, self.low_coverage)
 
-    def segment(self, ratios: CopyRatios, contigs: Contigs) -> Segmentation:
-        """Decode a batch of samples; see `Segmentation`."""
-        chains = contigs.chain_starts
+    def segment(self, depths: ExpectedDepths, ratios: CopyRatios) -> Segmentation:
+        """Decode a batch of samples by their copy ratios; see `Segmentation`."""
+        chains = self.contigs.chain_starts
         observed = impute_masked(ratios.ratio, ratios.masked, chains).astype(np.float64)
         variances = neighbour_variance(ratios, chains)
         means = self.means
@@ -114,7 +143,7 @@ def segment_table(
     -------
     pandas.DataFrame
         sample_id, chrom, x0, x1 (bp, 0-based half-open), cn, confidence (mean posterior of cn), ratio (mean copy
-        ratio over the unmasked bins, NaN without any), n_bins, n_masked.
+        ratio over the unmasked bins, NaN without any), n_bins, n_masked, mixed.
     """
     n_samples, n_bins = segmentation.state.shape
     new = np.ones((n_samples, n_bins), dtype=bool)
@@ -139,5 +168,6 @@ def segment_table(
             "ratio": ratio,
             "n_bins": sizes,
             "n_masked": masked,
+            "mixed": False if segmentation.mixed is None else segmentation.mixed.ravel()[first],
         }
     )

@@ -296,6 +296,27 @@ def _align(first: str, second: str) -> tuple[float, float, int]:
     )
 
 
+def align_whole(first: str, second: str) -> np.ndarray:
+    """Place in `second` of each residue of `first`, −1 for none: (len(first),), int64.
+
+    By the best global alignment with free ends.
+    """
+    from biotite.sequence.align import align_optimal
+
+    best = align_optimal(
+        _as_biotite(first),
+        _as_biotite(second),
+        _matrix(),
+        gap_penalty=(-GAP_OPEN, -GAP_EXTEND),
+        terminal_penalty=False,
+        max_number=1,
+    )[0]
+    places = np.full(len(first), -1, dtype=np.int64)
+    both = (best.trace >= 0).all(axis=1)
+    places[best.trace[both, 0]] = best.trace[both, 1]
+    return places
+
+
 def _root(parent: list[int], member: int) -> int:
     while parent[member] != member:
         parent[member] = parent[parent[member]]

@@ -329,3 +329,24 @@ def _seqres_of_cif(text: str, chain: str) -> str | None:
         if "pdbx_seq_one_letter_code_can" in polymers:
             return "".join(polymers["pdbx_seq_one_letter_code_can"].as_array(str)[number].split()) or None
     return None
+
+
+def read_plddt(path: Path, structure: Structure) -> np.ndarray | None:
+    """AlphaFold's confidence of each residue, 0–100, where `path`, of which `structure` was read, says that it has it.
+
+    Predicted models carry pLDDT in the place of B-factors (Jumper et al. 2021, Nature 596:583). A PDB file says so by
+    ``ALPHAFOLD`` in its title, an mmCIF file by a quality metric ``pLDDT`` (``_ma_qa_metric``).
+
+    Returns
+    -------
+    numpy.ndarray, (n,), float32, or None
+        None for other structures, and where a value lies outside 0–100.
+    """
+    text = _read_text(path)
+    if _looks_like_cif(text):
+        stated = "_ma_qa_metric" in text and "pLDDT" in text
+    else:
+        titles = [line for line in text.splitlines()[:200] if line.startswith("TITLE")]
+        stated = any("ALPHAFOLD" in line.upper() for line in titles)
+    values = structure.b_factors
+    return values if stated and bool(((values >= 0) & (values <= 100)).all()) else None

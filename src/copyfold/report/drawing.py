@@ -172,7 +172,7 @@ def axes(
 ) -> list[Shape]:
     """Grid, ticks and labels of a panel; without `x_ticks` or `y_ticks`, round numbers."""
     shapes: list[Shape] = []
-    x_ticks = _ticks(panel.x_range, max(2, int(panel.width // 70))) if x_ticks is None else x_ticks
+    x_ticks = _ticks(panel.x_range, int(np.clip(panel.width // 45, 2, 10))) if x_ticks is None else x_ticks
     if y_ticks is None:
         y_ticks = _log_ticks(panel.y_range) if panel.log_y else _ticks(panel.y_range, max(2, int(panel.height // 40)))
     for value, text in y_ticks:

@@ -1,14 +1,16 @@
 """``06_gene_cnv_caller``: each rule of the documents, by hand-made cases."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from copyfold.cnv.callers import GeneCnvCaller, copy_ratio_ratio, plasmid_targets, spread_segments
+from copyfold.cnv.bin_table import BinTable
+from copyfold.cnv.callers import GeneCnvCaller, SegmentedDepths, copy_ratio_ratio, plasmid_targets, spread_segments
 from copyfold.cnv.coordinates import Gene
 from copyfold.cnv.normalise import CopyRatios
-from copyfold.cnv.segmentation import Segmentation, segment_table
+from copyfold.cnv.segmentation import ExpectedDepths, Segmentation, segment_table
 from copyfold.cnv.store import Contigs
 from copyfold.errors import InputError
 
@@ -30,6 +32,10 @@ CONFIG = SimpleNamespace(
 )
 
 
+def caller(contigs):
+    return GeneCnvCaller(BinTable(contigs), CONFIG, Path("no checkpoint is read"))
+
+
 def call(gene, *, segment_cn=1, copies=1.0, confidence=0.9, where=slice(198, 206), normal_share=1.0):
     """One sample: `copies` and `segment_cn` over `where`, cn 1 over `normal_share` of the rest."""
     ratio = np.ones((1, N_BINS))
@@ -39,7 +45,8 @@ def call(gene, *, segment_cn=1, copies=1.0, confidence=0.9, where=slice(198, 206
     cn[0, where] = segment_cn
     certainty = np.full((1, N_BINS), 0.9)
     certainty[0, where] = confidence
-    found = GeneCnvCaller(CONFIG).call_chromosomal(gene, ratio, cn, certainty, CONTIGS)
+    batch = SegmentedDepths(ExpectedDepths(None, None), ratio, cn, certainty)
+    found = caller(CONTIGS).call_chromosomal(gene, batch)
     return int(found.cn[0]), float(found.ratio[0])
 
 
@@ -106,7 +113,9 @@ def test_a_contig_too_short_for_its_flank_says_what_to_change():
     contigs = Contigs(np.full(5, "c"), np.arange(5) * 1000, np.arange(1, 6) * 1000)
     ones = np.ones((1, 5))
     with pytest.raises(InputError, match="lower cnv_flank_padding"):
-        GeneCnvCaller(CONFIG).call_chromosomal(Gene("g", "c", 0, 900), ones, ones.astype(int), ones, contigs)
+        caller(contigs).call_chromosomal(
+            Gene("g", "c", 0, 900), SegmentedDepths(ExpectedDepths(None, None), ones, ones.astype(int), ones)
+        )
 
 
 @pytest.mark.parametrize(
@@ -123,7 +132,7 @@ def test_a_contig_too_short_for_its_flank_says_what_to_change():
     ],
 )
 def test_plasmid_copy_number(depth, median, threshold, expected):
-    found = GeneCnvCaller(CONFIG).call_plasmid(np.array([depth]), np.array([float(median)]), threshold)
+    found = caller(CONTIGS).call_plasmid(np.array([depth]), np.array([float(median)]), threshold)
     assert found.cn[0] == expected
     if expected >= 0:
         assert found.ratio[0] == pytest.approx(depth / median)

@@ -14,7 +14,14 @@ from copyfold.cnv.store import Contigs
 from copyfold.errors import InputError
 
 COLUMNS = ["sample_id", "chrom", "x0", "x1", "cn", "confidence", "ratio", "n_bins", "n_masked"]
-SEGMENTS = pd.DataFrame(
+
+
+def table_of(rows, columns):
+    """Segments of which none is mixed."""
+    return pd.DataFrame(rows, columns=columns).assign(mixed=False)
+
+
+SEGMENTS = table_of(
     [
         ("A", "c", 0, 2000, 2, 0.9, 2.0, 2, 0),
         ("A", "c", 2000, 5000, 1, 0.99, 1.0, 3, 1),
@@ -61,7 +68,7 @@ def test_vcf_says_nothing_of_segments_that_are_not_certain_enough():
 
 
 def test_vcf_keeps_different_intervals_and_kinds_apart():
-    segments = pd.DataFrame(
+    segments = table_of(
         [
             ("A", "c", 1000, 3000, 2, 0.9, 2.0, 2, 0),
             ("B", "c", 1000, 3000, 0, 0.9, 0.0, 2, 0),
@@ -199,10 +206,20 @@ EVENTS = st.lists(
 def test_bed_can_be_read_back(events):
     rows = [(sample, chrom, x0, x0 + length, cn, conf) for sample, chrom, x0, length, cn, conf in events]
     parsed = []
-    for line in exports.bed_lines(pd.DataFrame(rows, columns=COLUMNS[:6])):
+    for line in exports.bed_lines(table_of(rows, COLUMNS[:6]).assign(ratio=1.0)):
         chrom, start, end, name, score, strand, thick_start, thick_end, _ = line.split("\t")
         sample, kind, cn = name.split("|")
         assert (start, end, strand) == (thick_start, thick_end, ".")
         assert kind == ("DEL" if cn == "CN0" else "DUP")
         parsed.append((unquote(sample), chrom, int(start), int(end), int(cn.removeprefix("CN")), int(score) / 1000))
     assert parsed == rows
+
+
+def test_a_mixed_population_is_an_event_with_its_mean_as_copy_number():
+    segments = table_of([("A", "c", 1000, 3000, 1, 0.9, 1.482, 2, 0), ("B", "c", 0, 6000, 1, 1.0, 1.0, 6, 0)], COLUMNS)
+    segments["mixed"] = [True, False]
+    (record,) = vcf_records(segments, ["A", "B"])
+    assert record[4] == "<DUP>"
+    assert record[9:] == ["1:1.48:10:1.4820", "0:1"]
+    (line,) = exports.bed_lines(segments[exports.is_event(segments)])
+    assert line.split("\t")[3] == "A|DUP|CN1.48"

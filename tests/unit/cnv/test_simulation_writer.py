@@ -89,10 +89,15 @@ def test_truth_tables_and_coordinates(cohort: SimulatedCohort, folder: Path) -> 
 def test_config_points_at_files_that_exist(folder: Path) -> None:
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     assert config.pop("out_dir") == "run"
-    assert len(config) == 7
-    for key, value in config.items():
-        assert key.endswith("_path")
-        assert (folder / value).exists()
+    paths = {key: value for key, value in config.items() if key.endswith("_path")}
+    assert len(paths) == 8
+    assert all((folder / value).exists() for value in paths.values())
+    assert {key: config[key] for key in config.keys() - paths.keys()} == {
+        "architecture": "10_count_model",
+        "hmm": "10_count_hmm",
+        "cnv": "10_count_caller",
+        "hmm_low_cov_threshold": 1,
+    }
     used = yaml.safe_load((folder / "settings.yaml").read_text(encoding="utf-8"))
     assert (used["seed"], used["n_isolates"]) == (3, 40)
 

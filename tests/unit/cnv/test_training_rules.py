@@ -8,13 +8,15 @@ import pytest
 import torch
 
 from copyfold.cnv.config import CnvConfig
-from copyfold.cnv.models.architecture import FitSession, Inference
+from copyfold.cnv.inputs import CnvInputs
+from copyfold.cnv.models.architecture import Depths, FitSession, Inference
 from copyfold.cnv.models.conv_vae import PATTERN_WINDOW, ConvVaeArchitecture
-from copyfold.cnv.pipeline import CnvInputs, Job, infer, train
+from copyfold.cnv.normalise import depth_from_log
+from copyfold.cnv.pipeline import Job, infer, train
 from copyfold.core.console import Console
 from copyfold.core.rundir import RunDirectory
 from copyfold.engine import Trainer, TrainingResult
-from copyfold.testing import N_BINS, lineage_log_depths, small_config
+from copyfold.testing import lineage_depths, small_bins, small_config, some_rows
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def session(tmp_path):
 
 def test_loss_weights_are_the_documents_by_default(store_path, tmp_path):
     config = CnvConfig(store_path=store_path, out_dir=tmp_path / "out")
-    weights = ConvVaeArchitecture(N_BINS, config).loss_weights()
+    weights = ConvVaeArchitecture(small_bins(), config).loss_weights()
     epochs = (0, 5, 10, 15, 20, 30, 149)
     assert {name: [schedule(epoch) for epoch in epochs] for name, schedule in weights.items()} == {
         "kl": [0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0],
@@ -44,7 +46,7 @@ def test_the_log_shows_the_weights_and_the_loss_they_make(store_path, session):
     config = small_config(
         store_path, epochs=6, warmup_epochs=2, cnv_pattern_warmup=4, max_beta=400.0, cnv_pattern_weight=2.0
     )
-    ConvVaeArchitecture(N_BINS, config).fit(lineage_log_depths()[:24], session)
+    ConvVaeArchitecture(small_bins(), config).fit(some_rows(lineage_depths(), np.arange(24)), session)
     log = pd.read_csv(session.log, sep="\t")
     assert log["weight_kl"].tolist() == [0.0, 200.0, 400.0, 400.0, 400.0, 400.0]
     assert log["weight_cnv_pattern"].tolist() == [0.0, 0.5, 1.0, 1.5, 2.0, 2.0]
@@ -71,7 +73,7 @@ def test_patterns_are_deviations_from_the_cohorts_profile(store_path):
     log_depths[::2, 64:] += 0.2  # too little for a gain, but not for a part of the profile
     log_depths[::3, 40:60] += 0.8
     log_depths[1::4, :20] = 0.0
-    module = ConvVaeArchitecture(n_bins, small_config(store_path)).module
+    module = ConvVaeArchitecture(range(n_bins), small_config(store_path)).module
     module.set_baseline(torch.from_numpy(baseline).float())
     batch = torch.from_numpy(log_depths).float()
     with torch.no_grad():
@@ -91,9 +93,10 @@ def test_a_fit_holds_a_tenth_out_and_gives_the_trainer_what_was_configured(store
 
     monkeypatch.setattr(Trainer, "fit", spy)
     changes = {"epochs": 7, "batch_size": 5, "lr": 3e-3, "weight_decay": 0.02, "patience": 4, "seed": 9}
-    log_depths = np.random.default_rng(0).uniform(0, 2, (60, N_BINS)).astype(np.float32)
-    architecture = ConvVaeArchitecture(N_BINS, small_config(store_path, **changes))
-    architecture.fit(log_depths, session)
+    depths = Depths(np.random.default_rng(0).poisson(200, (60, len(small_bins()))), np.full(60, 180.0))
+    log_depths = depths.log_depths()
+    architecture = ConvVaeArchitecture(small_bins(), small_config(store_path, **changes))
+    architecture.fit(depths, session)
 
     assert len(seen.validation) == 6
     assert sorted([*seen.train, *seen.validation]) == list(range(60))
@@ -109,18 +112,19 @@ class Echo:
 
     fitted_to = None
 
-    def __init__(self, n_bins, config):
+    def __init__(self, bins, config):
         self.latent_dim = config.latent_dim
 
-    def fit(self, log_depths, session):
-        Echo.fitted_to = log_depths
+    def fit(self, depths, session):
+        Echo.fitted_to = depths.log_depths()
         return SimpleNamespace(best_epoch=1, best_loss=0.0, epochs_run=1)
 
     def load(self, checkpoint, device):
         pass
 
-    def infer(self, log_depths):
-        return Inference(log_depths, log_depths[:, : self.latent_dim])
+    def infer(self, depths):
+        log_depths = depths.log_depths()
+        return Inference(depth_from_log(log_depths, depths.scale), log_depths[:, : self.latent_dim])
 
 
 @pytest.mark.parametrize("normalise", [True, False])
@@ -130,7 +134,7 @@ def test_the_model_is_given_depths_over_the_median_or_with_normalise_false_count
     counts = np.random.default_rng(0).poisson([[50.0], [200.0], [800.0]], (3, 40)).astype(np.float32)
     medians = np.median(counts, axis=1).astype(np.float64)
     store = SimpleNamespace(counts=counts, n_samples=3, n_bins=40, sample_ids=np.array(["a", "b", "c"]))
-    inputs = CnvInputs(store, medians, None, None, (), (), None)
+    inputs = CnvInputs(store, None, medians, None, None, (), (), None)
     config = small_config(store_path, normalise=normalise)
     job = Job(config, inputs, RunDirectory(tmp_path), torch.device("cpu"), Console(quiet=True))
     monkeypatch.setattr(Job, "module", lambda job, kind: Echo)

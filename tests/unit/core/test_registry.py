@@ -17,7 +17,9 @@ def test_every_built_in_resolves(kind):
 
 
 def test_an_unknown_name_lists_what_there_is():
-    with pytest.raises(PluginError, match=r"'07_gan' is unknown; there is 06_conv_vae, pca_baseline, or your own"):
+    with pytest.raises(
+        PluginError, match=r"'07_gan' is unknown; there is 06_conv_vae, 10_count_model, pca_baseline, or your own"
+    ):
         REGISTRIES["architecture"].resolve("07_gan")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from copyfold.ddg.importers.checks import check_rows, find_repeats, scale_problem
+from copyfold.ddg.importers.checks import check_rows, find_repeats, residues_of, scale_problem
 from copyfold.ddg.importers.reading import Reading, Refusal
 from copyfold.ddg.structures import Structure
 
@@ -74,6 +74,26 @@ def test_sequence_and_structure_must_both_hold_the_wild_type() -> None:
     assert "no value" in reasons[11]
     assert "no protein chain 'A'" in reasons[12]
     assert set(reasons) | {1, 6, 7, 13} == set(range(1, 14))
+
+
+def test_places_in_a_sequence_are_found_in_the_structure() -> None:
+    """The structure begins later, lacks a loop, and has one other residue; beside these nothing is claimed."""
+    sequence = "MSHHHHHHGSKVFGRCELAAAMKRHGLDNYRGYSLGNWVCAAKFESNFNTQATNRNTDGSTDYG"
+    observed = sequence[10:30] + sequence[35:50] + "W" + sequence[51:]
+    places = residues_of(sequence, observed)
+    expected = {place: place - 10 for place in range(11, 29)} | {place: place - 15 for place in range(36, 49)}
+    expected |= {place: place - 15 for place in range(52, 64)}
+    assert {place: int(index) for place, index in enumerate(places) if index >= 0} == expected
+    assert (residues_of(sequence, sequence[::-1]) == -1).all()
+
+    numbered = structure(observed, first=101)
+    usual = {"position": "", "sequence": sequence, "wild_type": "K", "sequence_position": 43, "mutant": "A"}
+    reading = rows(usual, usual | {"wild_type": "M", "sequence_position": 1}, usual | {"wild_type": "A"})
+    checked = check_rows(reading, "S", {("1abc", "A"): numbered})
+    assert checked.table["position"].tolist() == ["128", ""]
+    assert checked.n_by_structure == 1
+    assert checked.table["sequence_position"].tolist() == [43, 1]
+    assert [refusal.row for refusal in checked.refused] == [3]
 
 
 def test_what_the_reader_refused_stays_refused() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from copyfold.ddg.evaluation import (
@@ -45,6 +45,7 @@ values = st.lists(
 )
 
 
+@settings(deadline=None)  # cores are shared
 @given(values)
 def test_correlations_are_scipys(pairs) -> None:
     true, predicted = np.array(pairs).T
@@ -57,6 +58,7 @@ def test_correlations_are_scipys(pairs) -> None:
         assert found.pearson == pytest.approx(scipy.stats.pearsonr(true, predicted).statistic, abs=1e-12)
 
 
+@settings(deadline=None)  # cores are shared
 @given(values)
 def test_turning_both_signs_around_changes_nothing(pairs) -> None:
     true, predicted = np.array(pairs).T

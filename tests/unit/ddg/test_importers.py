@@ -181,7 +181,8 @@ def test_mavedb_stays_fitness(tmp_path: Path) -> None:
     ]
     content = "accession,hgvs_nt,hgvs_splice,hgvs_pro,score\n" + "".join(f"urn#1,NA,NA,{line}\n" for line in lines)
     reading = read("mavedb", content, tmp_path, sequence=PROTEIN, protein="P")
-    assert reading.rows[["protein", "position", "score"]].values.tolist() == [["P", "3", -0.5]]
+    table = check_rows(reading, "mavedb").table
+    assert table[["protein", "position", "score"]].values.tolist() == [["P", "3", -0.5]]
     assert reading.refused == []
     assert reading.n_other == 7
     with pytest.raises(InputError, match="--sequence"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from copyfold.ddg.mutations import Mutation, parse_mutation
@@ -77,11 +77,13 @@ mutations = st.builds(
 ).filter(lambda one: one.wild_type != one.mutant)
 
 
+@settings(deadline=None)  # cores are shared
 @given(mutations)
 def test_a_mutation_reads_what_it_writes(mutation: Mutation) -> None:
     assert parse_mutation(str(mutation)) == (mutation,)
 
 
+@settings(deadline=None)  # cores are shared
 @given(st.text(max_size=12))
 def test_any_text_is_a_mutation_or_one_clear_error(text: str) -> None:
     with suppress(InputError):

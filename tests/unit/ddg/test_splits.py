@@ -106,6 +106,7 @@ def test_clusters_of_the_test_set_are_much_those_published(shared_ddg, published
     assert same["1div"] == same["2hbb"]  # one protein under two names
 
 
+@settings(deadline=None)  # cores are shared
 @given(
     st.lists(st.integers(0, 12), min_size=30, max_size=200).filter(lambda clusters: len(set(clusters)) >= 3),
     st.integers(0, 5),
@@ -131,6 +132,7 @@ def test_a_big_family_trains() -> None:
     assert set(cluster_split(clusters, (0.8, 0.2))[:300]) == {"train"}
 
 
+@settings(deadline=None)  # cores are shared
 @given(st.integers(3, 300), st.integers(0, 3))
 def test_random_parts_have_the_sizes_asked_for(n, seed) -> None:
     parts = pd.Series(random_split(n, (0.8, 0.1, 0.1), seed=seed)).value_counts()

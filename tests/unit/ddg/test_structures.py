@@ -115,13 +115,16 @@ def test_seqres_of_pdb_is_the_chains_own(plain: Path) -> None:
     assert read_structure(plain, "A").seqres == "GMW"
 
 
-def test_the_first_model_and_the_likelier_location_count(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", [".pdb", ".cif"])
+def test_the_first_of_several_models_counts(tmp_path: Path, ending: str) -> None:
     first, second = chain_atoms(), chain_atoms()
     second.coord += 50
-    path = save(tmp_path / "two.pdb", bs.stack([first, second]))
-    assert path.read_text().count("MODEL") == 2
-    np.testing.assert_allclose(read_structure(path).backbone[0, 0], first.coord[0], atol=1e-3)
+    structure = read_structure(save(tmp_path / f"two{ending}", bs.stack([first, second])))
+    assert structure.sequence == "MAMGXWKL"
+    np.testing.assert_allclose(structure.backbone[0, 0], first.coord[0], atol=1e-3)
 
+
+def test_the_likelier_location_counts(tmp_path: Path) -> None:
     lines = save(tmp_path / "alt.pdb", chain_atoms()).read_text().splitlines()
     kept = next(line for line in lines if line[12:16].strip() == "CA" and line[22:26].strip() == "2")
     likely = kept[:16] + "B" + kept[17:30] + f"{99.0:8.3f}" + kept[38:54] + f"{0.7:6.2f}" + kept[60:]

@@ -65,6 +65,7 @@ def decode(
     ends: SharedEnds | None = None,
     offset: DepthOffset | None = None,
     watched_bins: Sequence[int] = (),
+    borders: Sequence[int] | None = None,
     n_threads: int | None = None,
 ) -> tuple[Decoded, np.ndarray]:
     """Decode isolates by forward–backward.
@@ -84,6 +85,8 @@ def decode(
     offset : DepthOffset, optional
     watched_bins : sequence of int
         Bins whose full posteriors are wanted.
+    borders : sequence of int, optional
+        First bins of the contigs and B: each is a chain of its own, and no event runs from one into the next.
     n_threads : int, optional
         Threads; the result does not depend on it. By default numba's number.
 
@@ -97,6 +100,7 @@ def decode(
     expected = np.array(expected, np.float32, order="C")
     n, n_bins = counts.shape
     watched = np.asarray(watched_bins, np.int64)
+    chains = np.asarray((0, n_bins) if borders is None else borders, np.int64)
     if ends is None:
         ends = SharedEnds.none(n_bins)
     if offset is None:
@@ -121,6 +125,7 @@ def decode(
             offset.log_ratio[batch],
             offset.share[batch],
             watched,
+            chains,
             expected[batch],
             Decoded(*(part[batch] for part in decoded)),
         )

@@ -21,6 +21,12 @@ from copyfold.cnv.countmodel.settings import CountModelSettings
 MAX_BASELINE_SHIFT = 3.5
 """Prior standard deviations beyond which a baseline cannot move: a bin that most isolates have twice stays put."""
 
+MIN_NEIGHBOUR_DEPTH = 20.0
+"""Expected reads per bin from which neighbouring bins tell an isolate's dispersion."""
+
+CHI_SQUARE_MEDIAN = 0.4549364
+"""Median of a χ² variable with one degree of freedom."""
+
 
 class BinEffects(NamedTuple):
     """What the expected depth of a bin depends on; logarithms are natural.
@@ -222,6 +228,8 @@ def isolate_dispersion(
         What the bins add, taken off.
     floor : float
         Least dispersion.
+
+    Never less than `neighbour_dispersion`: of a noisy library few bins pass for plainly one copy, the quiet ones.
     """
     squared = (counts - expected) ** 2
     mean_squared = expected * expected
@@ -232,7 +240,36 @@ def isolate_dispersion(
         keep = squared < 16 * (expected + dispersion[:, None] * mean_squared)
         estimate = (numerator * keep).sum(axis=1) / np.maximum((denominator * keep).sum(axis=1), 1e-9)
         dispersion = np.clip(estimate, floor, 0.5).astype(np.float32)
-    return dispersion
+    return np.maximum(dispersion, neighbour_dispersion(counts, expected, bin_dispersion))
+
+
+def neighbour_dispersion(counts: np.ndarray, expected: np.ndarray, bin_dispersion: np.ndarray) -> np.ndarray:
+    """Dispersion of the isolates from differences between neighbouring bins, (n,), float32, at most 0.5.
+
+    Copies are alike in neighbouring bins but at the few ends of events, so that no decoding is needed. With ratios r of
+    reads to expected reads and their mean l, a squared difference is (v + 2αl²) times a χ² variable, v its Poisson
+    variance; α is then the median of (d²/0.455 − v) / 2l², 0.455 being the median of χ². 0 for isolates so shallow that
+    the steps between whole reads would show.
+
+    Parameters
+    ----------
+    counts, expected : numpy.ndarray, (n, B), float32, reads
+    bin_dispersion : numpy.ndarray, (B,)
+        What the bins add, taken off.
+    """
+    deep = np.flatnonzero(np.median(expected, axis=1) >= MIN_NEIGHBOUR_DEPTH)
+    found = np.zeros(len(counts), np.float32)
+    added = (bin_dispersion[1:] + bin_dispersion[:-1]) / 2
+    for i in deep:
+        ratio, error = counts[i] / np.maximum(expected[i], 1e-3), 1 / np.maximum(expected[i], 1e-3)
+        level = (ratio[1:] + ratio[:-1]) / 2
+        present = (ratio[1:] > 0.3) & (ratio[:-1] > 0.3) & (error[1:] < 0.2) & (error[:-1] < 0.2)
+        if present.sum() < 100:
+            continue
+        squared = (ratio[1:] - ratio[:-1])[present] ** 2
+        level, poisson = level[present], (level * (error[1:] + error[:-1]))[present]
+        found[i] = np.median((squared / CHI_SQUARE_MEDIAN - poisson) / (2 * level**2) - added[present])
+    return np.clip(found, 0, 0.5).astype(np.float32)
 
 
 def dispersion_of_bins(

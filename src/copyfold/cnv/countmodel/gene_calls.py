@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from copyfold.cnv.coordinates import GeneBins
-from copyfold.cnv.countmodel.factors import total_dispersion
-from copyfold.cnv.countmodel.fitting import CountModel, IsolateCalls
+from copyfold.cnv.countmodel.fitting import CountModel
+from copyfold.cnv.countmodel.inference import decode_isolates, isolate_depth
 from copyfold.cnv.countmodel.states import (
     ABSENT,
     END_OF_GAIN,
@@ -21,10 +21,14 @@ from copyfold.cnv.countmodel.states import (
     StateChain,
     build_chain,
 )
+from copyfold.cnv.countmodel.windows import WINDOWS
 from copyfold.errors import InputError
 
 REACH = 20
 """Bins on either side of a gene that its event's depth ratio is taken from at most."""
+
+CONTEXT = 150
+"""Bins on either side of a gene that are decoded with it."""
 
 MIN_EXPECTED = 1.0
 """Expected reads per bin below which a gene cannot be called, nor a bin add to a depth ratio."""
@@ -35,8 +39,8 @@ Z_95 = 1.959964
 LOW_DEPTH, UNMAPPED = "low depth", "unmapped bins"
 """Reasons for a copy number of −1."""
 
-WINDOWS = (1, 2, 4, 8, 16, 32)
-"""Lengths, in bins, at which the excess variance of window means is measured."""
+SAME_EVENT = 1.32
+"""Factor by which the copies of bins of one event may differ in their most probable states."""
 
 CALIBRATION_SD = 0.01
 """Relative error of any depth ratio, however long its event."""
@@ -72,94 +76,71 @@ class GeneCopies(NamedTuple):
     reason: np.ndarray
 
 
-def call_genes(counts: np.ndarray, calls: IsolateCalls, model: CountModel, genes: Sequence[GeneBins]) -> GeneCopies:
-    """Call the copies of genes.
+def call_genes(
+    counts: np.ndarray,
+    expected: np.ndarray,
+    dispersion: np.ndarray,
+    model: CountModel,
+    genes: Sequence[GeneBins],
+    *,
+    n_threads: int | None = None,
+) -> GeneCopies:
+    """Call the copies of genes; only the bins around each are decoded.
 
     Parameters
     ----------
-    counts : numpy.ndarray, (n, B), reads
-        What `calls` were inferred from.
-    calls : IsolateCalls
-        Their `watched_bins` must include all bins of the genes.
+    counts, expected : numpy.ndarray, (n, B), reads
+        Reads, and what they would be at one copy, as `expect_isolates` gives it.
+    dispersion : numpy.ndarray, (n,)
     model : CountModel
     genes : sequence of GeneBins
         Bins and weights (any positive unit); the contig's bins are not used.
+    n_threads : int, optional
+        Threads; the result does not depend on it.
 
     Returns
     -------
     GeneCopies
     """
-    counts = np.asarray(counts, np.float32)
-    chain = build_chain(model.settings)
-    excess = window_excess(counts, calls, model)
-    parts = [_call_gene(counts, calls, model, chain, gene, excess) for gene in genes]
+    low_depth = isolate_depth(expected, model) < model.settings.min_depth
+    parts = [_call_gene(counts, expected, dispersion, low_depth, model, gene, n_threads) for gene in genes]
     if not parts:
         raise InputError("no genes to call")
     return GeneCopies(*(np.stack(columns, axis=1) for columns in zip(*parts, strict=True)))
 
 
-def window_excess(counts: np.ndarray, calls: IsolateCalls, model: CountModel) -> np.ndarray:
-    """Relative variance of window means of one-copy bins beyond what counts explain, for each of `WINDOWS`.
-
-    What the expected depth misses (waves, unnoticed divergence, errors of the baseline) is correlated between
-    neighbouring bins and does not average out within an event. This measures it on the cohort itself.
-
-    Parameters
-    ----------
-    counts : numpy.ndarray, (n, B), float32, reads
-    calls : IsolateCalls
-    model : CountModel
-
-    Returns
-    -------
-    numpy.ndarray, (len(WINDOWS),), float64
-    """
-    chain = build_chain(model.settings)
-    deep = calls.depth > 2 * model.settings.min_depth
-    mean, reads = calls.expected[deep], counts[deep]
-    one = (calls.state[deep] == chain.plain) & (mean > 5)
-    dispersion = total_dispersion(calls.dispersion[deep], model.effects)
-    variance = mean + dispersion * mean * mean
-    excess = np.zeros(len(WINDOWS))
-    for k, length in enumerate(WINDOWS):
-        one_sum, mean_sum, reads_sum, variance_sum = (
-            _window_sums(x, length) for x in (one.astype(np.float32), mean, reads, variance)
-        )
-        whole = one_sum == length
-        if not whole.any():
-            break
-        total = mean_sum[whole].astype(float)
-        expected_variance = variance_sum[whole] / total**2
-        deviation = reads_sum[whole] / total - 1
-        beyond = (deviation**2 - expected_variance) / expected_variance
-        excess[k] = max(beyond.sum() / (1 / expected_variance).sum(), 0.0)
-    return excess
-
-
-def _window_sums(values: np.ndarray, length: int) -> np.ndarray:
-    """Return the sums over adjacent windows of bins, (n, B // length)."""
-    n_windows = values.shape[1] // length
-    return values[:, : n_windows * length].reshape(len(values), n_windows, length).sum(axis=2)
+def _context(bins: np.ndarray, borders: np.ndarray) -> slice:
+    """Bins that decide about a gene: those within `CONTEXT` of it on its contig."""
+    contig = int(np.searchsorted(borders, bins[0], side="right")) - 1
+    return slice(
+        max(int(bins.min()) - CONTEXT, int(borders[contig])),
+        min(int(bins.max()) + CONTEXT + 1, int(borders[contig + 1])),
+    )
 
 
 def _call_gene(
     counts: np.ndarray,
-    calls: IsolateCalls,
+    expected: np.ndarray,
+    dispersion: np.ndarray,
+    low_depth: np.ndarray,
     model: CountModel,
-    chain: StateChain,
     gene: GeneBins,
-    excess: np.ndarray,
+    n_threads: int | None,
 ) -> GeneCopies:
     """Call one gene in all isolates; fields are (n,)."""
-    settings = model.settings
+    settings, chain = model.settings, build_chain(model.settings)
     bins, weights = np.asarray(gene.bins), np.asarray(gene.weights, float)
-    place = {int(b): k for k, b in enumerate(calls.watched_bins)}
     if len(bins) == 0 or len(bins) != len(weights) or not (weights > 0).all():
         raise InputError("a gene needs bins and a weight above 0 for each of them")
-    if not all(int(b) in place for b in bins):
-        raise InputError(f"bins {gene.bins} of a gene are not among the watched bins of the calls")
     weights = weights / weights.sum()
-    posterior = np.einsum("nws,w->ns", calls.watched[:, [place[int(b)] for b in bins]].astype(float), weights)
+    here = _context(bins, model.borders)
+    bins = bins - here.start
+    calls = decode_isolates(
+        counts, expected, dispersion, model, bins=here, watched_bins=bins.tolist(), n_threads=n_threads
+    )
+    reads = np.asarray(counts[:, here], float)
+    mean = np.asarray(expected[:, here], float)
+    posterior = np.einsum("nws,w->ns", calls.watched.astype(float), weights)
     gain = (chain.state_class == MORE) | ((chain.state_class == END_OF_GAIN) & (chain.copies >= 2))
     mix = np.isin(chain.state_class, (MIXED, END_OF_MIXED))
     p_gain, p_mixed = posterior[:, gain].sum(axis=1), posterior[:, mix].sum(axis=1)
@@ -177,16 +158,18 @@ def _call_gene(
     )
     quality = np.minimum(-10 * np.log10(np.clip(1 - probability, 1e-10, 1)), MAX_QUALITY)
 
-    low_depth = calls.depth < settings.min_depth
-    unmapped = ~low_depth & (calls.expected[:, bins] @ weights < MIN_EXPECTED)
+    unmapped = ~low_depth & (mean[:, bins] @ weights < MIN_EXPECTED)
     uncalled = low_depth | unmapped
     interval = np.full((len(counts), 3), np.nan)
     anchor = bins[np.argsort(-weights, kind="stable")]
+    spread = model.effects.dispersion[here].astype(float), model.effects.baseline_variance[here]
     for i in np.flatnonzero(~uncalled):
         window = _event_window(calls.state[i], anchor, chain)
-        window = window[calls.expected[i, window] > MIN_EXPECTED]
+        window = window[mean[i, window] > MIN_EXPECTED]
         if len(window):
-            interval[i] = _depth_ratio(counts[i], calls, model, chain, i, window, excess)
+            states = calls.state[i, window]
+            error = float(dispersion[i]) + spread[0][window], spread[1][window]
+            interval[i] = _depth_ratio(reads[i, window], mean[i, window], *error, states, chain, model.excess)
         else:
             interval[i] = copies[i], *_posterior_interval(posterior[i], chain)
     reason = np.select([low_depth, unmapped], [LOW_DEPTH, UNMAPPED], default="")
@@ -203,48 +186,60 @@ def _call_gene(
 
 
 def _event_window(state: np.ndarray, anchors: np.ndarray, chain: StateChain) -> np.ndarray:
-    """Return the bins around a gene's bins (the weightiest first) that share the state of one of them.
+    """Return the bins around a gene's bins (the weightiest first) that lie in one event with one of them.
 
-    Ends of events are passed over: how much of such a bin the event covers is not known.
+    They have its class and, of gains, about as many copies, so that noise between neighbouring levels does not choose
+    which bins count. Ends of events are passed over: how much of such a bin the event covers is not known.
     """
     whole = np.isin(chain.emissions.kind, (LEVEL, STRAY))[chain.emission_row]
     for anchor in anchors:
-        if whole[state[anchor]]:
+        at = state[anchor]
+        if whole[at]:
             first, last = max(anchor - REACH, 0), min(anchor + REACH, len(state) - 1)
-            other = np.flatnonzero(state[first : last + 1] != state[anchor]) + first
+            here = state[first : last + 1]
+            copies = np.maximum(chain.copies[here], 1)
+            ratio = copies / max(chain.copies[at], 1)
+            alike = whole[here] & (chain.state_class[here] == chain.state_class[at])
+            alike &= (ratio < SAME_EVENT) & (ratio > 1 / SAME_EVENT)
+            other = np.flatnonzero(~alike) + first
             before, after = other[other < anchor], other[other > anchor]
             return np.arange(before[-1] + 1 if len(before) else first, after[0] if len(after) else last + 1)
     return np.empty(0, int)
 
 
 def _depth_ratio(
-    counts: np.ndarray,
-    calls: IsolateCalls,
-    model: CountModel,
+    reads: np.ndarray,
+    expected: np.ndarray,
+    dispersion: np.ndarray,
+    baseline_variance: np.ndarray,
+    states: np.ndarray,
     chain: StateChain,
-    isolate: int,
-    window: np.ndarray,
     excess: np.ndarray,
 ) -> tuple[float, float, float]:
-    """Return the depth ratio of a window of bins of one state and its 95 % interval, divergence undone."""
-    state = int(calls.state[isolate, window[0]])
-    copies = chain.copies[state]
-    level = chain.emissions.level[chain.emission_row[state]] if copies > 0 else 0.0
-    reads = counts[window].astype(float)
-    expected = calls.expected[isolate, window].astype(float)
-    dispersion = float(calls.dispersion[isolate]) + model.effects.dispersion[window].astype(float)
+    """Return the depth ratio of the bins (w,) of one event and its 95 % interval, divergence undone.
+
+    Bins that are not divergent are taken where there are any: what divergence takes away is fitted to the bin itself.
+    """
+    copies = chain.copies[states]
+    level = chain.emissions.level[chain.emission_row[states]]
+    kept = np.where(copies >= 1, level / np.maximum(copies, 1), 1.0)
+    if (kept > 0.9).any() and (kept <= 0.9).any():
+        full = kept > 0.9
+        reads, expected, dispersion = reads[full], expected[full], dispersion[full]
+        baseline_variance, level, kept = baseline_variance[full], level[full], kept[full]
+    expected = expected * np.where(kept > 0.9, 1.0, kept)
     # Near inverse-variance weights; the weighted sums keep the ratio unbiased.
-    weight = 1 / (1 + dispersion * level * expected)
+    typical = np.median(level)
+    weight = 1 / (1 + dispersion * typical * expected)
     total = (weight * expected).sum()
     ratio = (weight * reads).sum() / total
     mean = max(ratio, 0.0) * expected
     # One read more than seen: an absent gene's interval must not shrink to a point.
-    variance = weight**2 * (mean + (dispersion + model.effects.baseline_variance[window]) * mean**2)
+    variance = weight**2 * (mean + (dispersion + baseline_variance) * mean**2)
     error = (variance.sum() + (ratio == 0)) / total**2
-    error += ratio**2 * (np.interp(len(window), WINDOWS, excess) + CALIBRATION_SD**2)
-    undone = copies / level if copies >= 1 else 1.0
+    error += ratio**2 * (np.interp(len(reads), WINDOWS, excess) + CALIBRATION_SD**2)
     half = Z_95 * np.sqrt(error)
-    return ratio * undone, max(ratio - half, 0.0) * undone, (ratio + half) * undone
+    return ratio, max(ratio - half, 0.0), ratio + half
 
 
 def _posterior_interval(posterior: np.ndarray, chain: StateChain) -> tuple[float, float]:

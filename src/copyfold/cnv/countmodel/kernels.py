@@ -277,7 +277,9 @@ def summarise(reads, expected, dispersion, state_probability, chain: StateChain,
 
 
 @compiled
-def decode_batch(counts, dispersion, extra, chain: StateChain, ends, offset, offset_share, watched, expected, results):
+def decode_batch(
+    counts, dispersion, extra, chain: StateChain, ends, offset, offset_share, watched, borders, expected, results
+):
     """Decode a batch of isolates; see `decoder.decode` for the arguments.
 
     `expected` (n, B) is changed in place where the offset explains the bin.
@@ -302,7 +304,11 @@ def decode_batch(counts, dispersion, extra, chain: StateChain, ends, offset, off
                         row[k] += share * (reduced_row[k] - row[k])
                 for k in range(n_rows):
                     emission[b, k, lane] = row[k]
-        results.log_likelihood[first : first + LANES] = forward_backward(emission, chain, posterior)[: n - first]
+        results.log_likelihood[first : first + LANES] = 0.0
+        for contig in range(borders.size - 1):  # each a chain of its own
+            begin, stop = borders[contig], borders[contig + 1]
+            log_likelihood = forward_backward(emission[begin:stop], chain, posterior[begin:stop])
+            results.log_likelihood[first : first + LANES] += log_likelihood[: n - first]
         for b in range(n_bins):  # bins outside: the posteriors of all lanes of a bin share cache lines
             for lane in range(min(LANES, n - first)):
                 i = first + lane

@@ -9,7 +9,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
-from copyfold.cnv.config import CnvConfig
+from copyfold.cnv.bin_table import BinTable
+from copyfold.cnv.config import SMALL_COHORT, CnvConfig
+from copyfold.cnv.normalise import depth_from_log, log_depth
 from copyfold.core.console import Console
 from copyfold.engine import (
     VAE,
@@ -21,6 +23,8 @@ from copyfold.engine import (
     split_validation,
 )
 from copyfold.errors import InputError
+
+LOG_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -53,35 +57,66 @@ class FitSummary(NamedTuple):
     epochs_run: int
 
 
+@dataclass(frozen=True)
+class Depths:
+    """Counts of some samples, as a model of expected depth sees them.
+
+    Attributes
+    ----------
+    counts : numpy.ndarray, (n_samples, n_bins), reads
+        May be mapped from a file: take rows of it, not all at once.
+    scale : numpy.ndarray, (n_samples,), reads
+        What counts are divided by before the logarithm: the samples' medians, or 1 without ``normalise``.
+    """
+
+    counts: np.ndarray
+    scale: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def log_depths(self) -> np.ndarray:
+        """``log2(count / scale + 1)``: (n_samples, n_bins), float32; 1 at the median depth, 0 without reads."""
+        filled = np.empty(self.counts.shape, dtype=np.float32)
+        for first in range(0, len(self), LOG_ROWS):
+            rows = slice(first, first + LOG_ROWS)
+            filled[rows] = log_depth(self.counts[rows], self.scale[rows])
+        return filled
+
+
 class Inference(NamedTuple):
     """What a fitted architecture says of some samples.
 
     Attributes
     ----------
-    log_depth : numpy.ndarray, (n_samples, n_bins), float32
-        Reconstruction, in the unit of the input: ``log2(depth / median + 1)``.
+    expected : numpy.ndarray, (n_samples, n_bins), float32, reads
+        Reads that each bin would show at one copy; finite, never negative.
     latents : numpy.ndarray, (n_samples, latent_dim), float32
+    dispersion : numpy.ndarray or None, (n_samples,), float32
+        Variance of a sample's counts beyond Poisson, relative to their squared mean; None from a model that does not
+        know it.
     """
 
-    log_depth: np.ndarray
+    expected: np.ndarray
     latents: np.ndarray
+    dispersion: np.ndarray | None = None
 
 
 class Architecture(Protocol):
     """A model of expected depth. `copyfold.testing.ArchitectureContract` tests all of this.
 
-    Constructed as ``Architecture(n_bins, config)``. ``fit`` writes ``session.checkpoint`` and ``session.log``;
-    ``load`` reads the checkpoint into a fresh object; ``infer`` treats every sample by itself, so that results do
-    not depend on the batch.
+    Constructed as ``Architecture(bins, config)``. ``fit`` writes ``session.checkpoint`` and ``session.log``; ``load``
+    reads the checkpoint into a fresh object; ``infer`` treats every sample by itself, so that results do not depend
+    on the batch.
     """
 
-    def __init__(self, n_bins: int, config: CnvConfig) -> None: ...
+    def __init__(self, bins: BinTable, config: CnvConfig) -> None: ...
 
-    def fit(self, log_depths: np.ndarray, session: FitSession) -> FitSummary: ...
+    def fit(self, depths: Depths, session: FitSession) -> FitSummary: ...
 
     def load(self, checkpoint: Path, device: torch.device) -> None: ...
 
-    def infer(self, log_depths: np.ndarray) -> Inference: ...
+    def infer(self, depths: Depths) -> Inference: ...
 
 
 class DepthVAE(VAE, Protocol):
@@ -103,12 +138,13 @@ class VaeArchitecture:
 
     Parameters
     ----------
-    n_bins : int
+    bins : BinTable
+        Only their number matters.
     config : CnvConfig
     """
 
-    def __init__(self, n_bins: int, config: CnvConfig) -> None:
-        self.n_bins = n_bins
+    def __init__(self, bins: BinTable, config: CnvConfig) -> None:
+        self.n_bins = len(bins)
         self.config = config
         self.module = self.build_module()
         self.device = torch.device("cpu")
@@ -117,12 +153,17 @@ class VaeArchitecture:
         """The untrained module."""
         raise NotImplementedError
 
-    def fit(self, log_depths: np.ndarray, session: FitSession) -> FitSummary:
-        """Train on ``log_depths`` (n_samples, n_bins), float32; see `Architecture`."""
+    def fit(self, depths: Depths, session: FitSession) -> FitSummary:
+        """Train on the samples' log depths; see `Architecture`."""
         config = self.config
+        if len(depths) < SMALL_COHORT:
+            session.console.warn(
+                f"{len(depths)} isolates are too few for {config.architecture} to learn a cohort from (fewer than "
+                f"{SMALL_COHORT}); --set architecture=pca_baseline is recommended, or the preset of `config init cnv`"
+            )
         self.device = session.device
-        train_rows, validation_rows = split_validation(len(log_depths), config.val_fraction, config.seed)
-        data = torch.from_numpy(np.ascontiguousarray(log_depths, dtype=np.float32)).to(session.device)
+        train_rows, validation_rows = split_validation(len(depths), config.val_fraction, config.seed)
+        data = torch.from_numpy(depths.log_depths()).to(session.device)
         self.module.to(session.device)
         self.module.set_baseline(_column_medians(data, train_rows))
         settings = TrainingSettings(
@@ -180,11 +221,11 @@ class VaeArchitecture:
         self.device = device
 
     @torch.no_grad()
-    def infer(self, log_depths: np.ndarray) -> Inference:
+    def infer(self, depths: Depths) -> Inference:
         """Reconstruct some samples; see `Architecture`."""
-        batch = torch.from_numpy(np.ascontiguousarray(log_depths, dtype=np.float32)).to(self.device)
+        batch = torch.from_numpy(depths.log_depths()).to(self.device)
         reconstruction, latent = self.module.reconstruct(batch)
-        return Inference(reconstruction.cpu().numpy(), latent.cpu().numpy())
+        return Inference(depth_from_log(reconstruction.cpu().numpy(), depths.scale), latent.cpu().numpy())
 
 
 def _column_medians(data: torch.Tensor, rows: np.ndarray) -> torch.Tensor:

@@ -13,8 +13,10 @@ import numpy as np
 import torch
 from sklearn.utils.extmath import randomized_svd, svd_flip
 
+from copyfold.cnv.bin_table import BinTable
 from copyfold.cnv.config import CnvConfig
-from copyfold.cnv.models.architecture import FitSession, FitSummary, Inference
+from copyfold.cnv.models.architecture import Depths, FitSession, FitSummary, Inference
+from copyfold.cnv.normalise import depth_from_log
 from copyfold.core.files import write_text
 from copyfold.core.seeding import derive_seed
 from copyfold.engine import load_checkpoint, save_checkpoint
@@ -33,18 +35,21 @@ class PcaBaseline:
 
     Parameters
     ----------
-    n_bins : int
+    bins : BinTable
+        Only their number matters.
     config : CnvConfig
         ``latent_dim`` is the largest rank; the rank is also at most one component for 8 isolates.
     """
 
-    def __init__(self, n_bins: int, config: CnvConfig) -> None:
+    def __init__(self, bins: BinTable, config: CnvConfig) -> None:
+        n_bins = len(bins)
         self.config = config
         self.centre = np.zeros(n_bins, dtype=np.float32)
         self.components = np.zeros((config.latent_dim, n_bins), dtype=np.float32)
 
-    def fit(self, log_depths: np.ndarray, session: FitSession) -> FitSummary:
-        """Fit on ``log_depths`` (n_samples, n_bins), float32; see `Architecture`."""
+    def fit(self, depths: Depths, session: FitSession) -> FitSummary:
+        """Fit on the samples' log depths; see `Architecture`."""
+        log_depths = depths.log_depths()
         rank = min(self.config.latent_dim, max(1, len(log_depths) // SAMPLES_PER_COMPONENT))
         self.centre = np.median(log_depths, axis=0).astype(np.float32)
         deviations = log_depths - self.centre
@@ -89,20 +94,20 @@ class PcaBaseline:
             )
         self.centre, self.components = centre.numpy(), components.numpy()
 
-    def infer(self, log_depths: np.ndarray) -> Inference:
+    def infer(self, depths: Depths) -> Inference:
         """Project each sample with clipped residuals; see `Architecture`.
 
         Latents are the scores, (n_samples, latent_dim), zero beyond the fitted rank.
         """
-        deviations = log_depths - self.centre
-        latents = np.zeros((len(log_depths), len(self.components)), dtype=np.float32)
+        deviations = depths.log_depths() - self.centre
+        latents = np.zeros((len(depths), len(self.components)), dtype=np.float32)
         fitted = np.zeros_like(deviations)
         for row, deviation in enumerate(deviations):  # one at a time: the same bits in any batch
             for _ in range(PROJECTION_ROUNDS):
                 target = fitted[row] + clip_residuals((deviation - fitted[row])[None])[0]
                 latents[row] = self.components @ target
                 fitted[row] = latents[row] @ self.components
-        return Inference(fitted + self.centre, latents)
+        return Inference(depth_from_log(fitted + self.centre, depths.scale), latents)
 
 
 def clip_residuals(residuals: np.ndarray) -> np.ndarray:

@@ -24,8 +24,15 @@ from copyfold.core.files import atomic_folder, atomic_path, write_text
 _PUBLISHED_FAMILIES = ("blaKPC", "blaNDM", "blaCTX-M", "qnrB", "blaOXA-48-like", "aac6-Ib-cr")
 _CONFIG_HEAD = """\
 # Copy-number run on this simulated cohort; paths are relative to this file.
-# Every key that is not given here keeps the documents' value (experiment 32).
+# Every key that is not given here keeps the documents' value (experiment 32). Their design: architecture 06_conv_vae,
+# hmm 02_gaussian_hmm, cnv 06_gene_cnv_caller, hmm_low_cov_threshold 10.
 """
+_MODULES = {
+    "architecture": "10_count_model",
+    "hmm": "10_count_hmm",
+    "cnv": "10_count_caller",
+    "hmm_low_cov_threshold": 1,
+}
 
 
 def write_cohort(cohort: SimulatedCohort, out: Path) -> Path:
@@ -56,6 +63,7 @@ def write_cohort(cohort: SimulatedCohort, out: Path) -> Path:
             )
             _write_table(partial / "plasmid_gene_coords.tsv", _plasmid_coordinates())
         _write_table(partial / "gene_coords.tsv", _coordinates(cohort))
+        _write_table(partial / "bins.tsv", _bins(cohort))
         truth = partial / "truth"
         _write_table(truth / "amrfinder_gt.tsv", amrfinder_table(cohort))
         if _has_shv(cohort):
@@ -122,6 +130,14 @@ def _coordinates(cohort: SimulatedCohort) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["gene", "contig", "start", "end"])
 
 
+def _bins(cohort: SimulatedCohort) -> pd.DataFrame:
+    geometry, contigs = cohort.geometry, cohort.contigs
+    phase = np.clip(geometry.replication + 0.5, 0, 1)
+    columns = {"gc": geometry.gc, "mappability": geometry.mappability, "replication": phase}
+    place = {"contig": contigs.chrom, "start": contigs.start + 1, "end": contigs.end}
+    return pd.DataFrame(place | {name: np.round(values, 4) for name, values in columns.items()})
+
+
 def _plasmid_coordinates() -> pd.DataFrame:
     table = pd.DataFrame([asdict(gene) for gene in PANEL]).rename(columns={"name": "gene", "x1": "end"})
     table["start"] = table["x0"] + 1
@@ -149,7 +165,7 @@ def _settings_text(cohort: SimulatedCohort) -> str:
 
 
 def _config_text(cohort: SimulatedCohort) -> str:
-    keys = {"store_path": "chromosome"}
+    keys: dict[str, object] = {**_MODULES, "store_path": "chromosome", "bins_path": "bins.tsv"}
     if cohort.geometry.has_plasmids:
         keys["plasmid_store_path"] = "plasmid"
     keys |= {

@@ -18,6 +18,7 @@ from copyfold.errors import InputError
 CONFLICT = 1.0
 """kcal/mol; values of one mutation that lie farther apart, or have different signs, contradict each other."""
 
+_LEAST_IDENTITY = 0.9
 _FEWEST_ROWS = 30
 _MANY_ROWS = 100
 
@@ -89,30 +90,77 @@ def check_rows(
     -------
     Checked
         A row is used if its sequence and its structure, as far as each is known, hold the wild type at its place, and
-        at least one of them is known. Without a sequence or chain of its own it gets the structure's.
+        at least one of them is known. Without a sequence or chain of its own it gets the structure's;
+        without a position of its own, that of the residue with which its place in the sequence is aligned.
     """
     structures = structures or {}
     rows = reading.rows
     value = "score" if "score" in rows else "ddg"
-    refused, kept, chains, sequences, positions = list(reading.refused), [], [], [], []
+    refused, kept, numbers, chains, sequences, positions = list(reading.refused), [], [], [], [], []
     n_by_structure = 0
+    mapped: dict[tuple[str, StructureKey], np.ndarray] = {}
     for row in rows.itertuples():
-        structure = structures.get((row.protein, row.chain))
+        key = (row.protein, row.chain)
+        structure = structures.get(key)
+        if row.position == "" and row.sequence and isinstance(structure, Structure):
+            if (row.sequence, key) not in mapped:
+                mapped[row.sequence, key] = residues_of(row.sequence, structure.sequence)
+            row = _numbered(row, structure, mapped[row.sequence, key])
         reason, sequence, position = _place(row, structure, getattr(row, value))
         if reason:
             text = f"{row.protein} {row.chain} {row.wild_type}{row.position or row.sequence_position}"
             refused.append(Refusal(int(row.Index), f"{text}{row.insertion_code}{row.mutant}", reason))
             continue
         kept.append(row.Index)
+        # No structure is asked for fitness; its tables keep the number that the assay goes by.
+        numbers.append((row.position or (str(position) if value == "score" else ""), row.insertion_code))
         chains.append(row.chain or (structure.chain if isinstance(structure, Structure) else ""))
         sequences.append(sequence)
         positions.append(position)
         n_by_structure += isinstance(structure, Structure) and row.position != ""
     order = FITNESS_REQUIRED if value == "score" else REQUIRED
     table = rows.loc[kept].assign(
-        source=source, chain=chains, sequence=sequences, sequence_position=np.array(positions, dtype=np.int64)
+        position=[number for number, _ in numbers],
+        insertion_code=[code for _, code in numbers],
+        source=source,
+        chain=chains,
+        sequence=sequences,
+        sequence_position=np.array(positions, dtype=np.int64),
     )
     return Checked(table[list(order)], tuple(sorted(refused)), n_by_structure)
+
+
+def residues_of(sequence: str, observed: str) -> np.ndarray:
+    """Which observed residue of a structure each residue of a sequence is.
+
+    Returns
+    -------
+    numpy.ndarray, (len(sequence),), int64
+        Index into `observed`; −1 where a residue was not observed, differs, or differs from its observed neighbours on
+        either side: next to a gap the alignment may be off by one. All −1 if less than 90 % of the pairs are identical.
+    """
+    from copyfold.ddg.splits import align_whole
+
+    places = align_whole(sequence, observed)
+    paired = np.flatnonzero(places >= 0)
+    same = np.array([sequence[place] == observed[places[place]] for place in paired], dtype=bool)
+    found = np.full(len(sequence), -1, dtype=np.int64)
+    if len(paired) and same.mean() >= _LEAST_IDENTITY:
+        agrees = np.zeros(len(sequence) + 2, dtype=bool)
+        agrees[paired[same] + 1] = True
+        agrees[0] = agrees[-1] = True
+        inner = agrees[:-2] & agrees[1:-1] & agrees[2:]
+        found[inner] = places[inner]
+    return found
+
+
+def _numbered(row, structure: Structure, places: np.ndarray):  # type: ignore[no-untyped-def]
+    """The row with the author number of its residue, where the structure has it."""
+    place = int(row.sequence_position) - 1
+    index = int(places[place]) if 0 <= place < len(places) else -1
+    if index < 0:
+        return row
+    return row._replace(position=str(structure.numbers[index]), insertion_code=structure.insertion_codes[index])
 
 
 def _place(row, structure: Structure | str | None, value: float) -> tuple[str, str, int]:  # type: ignore[no-untyped-def]
@@ -161,7 +209,8 @@ def find_repeats(table: pd.DataFrame) -> list[Repeat]:
     for _, group in several.groupby(keys, sort=False):
         values = group["ddg"].to_numpy()
         first = group.iloc[0]
-        what = f"{first['protein']} {first['chain']} {first['wild_type']}{first['position']}{first['mutant']}"
+        place = first["position"] or first["sequence_position"]
+        what = f"{first['protein']} {first['chain']} {first['wild_type']}{place}{first['mutant']}"
         apart = np.ptp(values) > CONFLICT or (values.min() < 0 < values.max())
         same = not group.duplicated(["ph", "temperature"]).iloc[1:].eq(False).any()
         kind = "conflict" if apart else "duplicate" if same else "repeat"

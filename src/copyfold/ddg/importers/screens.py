@@ -147,7 +147,7 @@ def _rows(
         {
             "protein": protein,
             "chain": "",
-            "position": parsed["number"].astype(str),
+            "position": "",  # a place in the sequence, which is no structure's number
             "insertion_code": "",
             "wild_type": parsed["wild_type"],
             "mutant": parsed["mutant"],

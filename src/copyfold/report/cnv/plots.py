@@ -20,9 +20,9 @@ from copyfold.report.drawing import (
     axes,
     legend,
     number_text,
-    padded_range,
     shortened,
 )
+from copyfold.report.projection import Colouring, Layer, draw_maps
 
 WIDTH = 940.0
 LINEAGES_SHOWN = 12
@@ -132,54 +132,25 @@ def lineage_groups(results: CnvResults, most: int = LINEAGES_SHOWN) -> list[tupl
     return groups + [(name, rows) for name, rows in (("others", others), ("unknown", unknown)) if rows.size]
 
 
-def latent_map(results: CnvResults, scores: np.ndarray, share: np.ndarray) -> tuple[Drawing, Panel, float]:
-    """The same map three times, coloured by lineage, depth and call; also its first panel and the step to the next."""
-    side, step = 262.0, 308.0
-    size = 2.4 if results.n_samples < 1500 else 1.5
-    first = Panel(40, 46, side, side, padded_range(scores[:, 0]), padded_range(scores[:, 1]))
-    shapes: list[Shape] = []
-    colourings = (("lineage", _by_lineage(results)), ("depth", _by_depth(results)), ("call", _by_call(results)))
-    for i, (title, layers) in enumerate(colourings):
-        panel = Panel(first.left + i * step, first.top, side, side, first.x_range, first.y_range)
-        shapes += axes(panel, f"axis 1 ({share[0]:.0%} of variance)", "", x_ticks=[], y_ticks=[])
-        corner = np.array([[panel.left, panel.top], [panel.left, panel.bottom]])
-        shapes.append(Line(corner, "pale", 1.0))
-        shapes.append(Label(panel.left - 8, panel.top + side / 2, f"axis 2 ({share[1]:.0%})", "middle", turned=True))
-        shapes.append(Label(panel.left, 14, f"by {title}", colour="ink", bold=True, size=12))
-        for colour, _, rows in layers:
-            shapes.append(Dots(panel.points(scores[rows, 0], scores[rows, 1]), colour, size, 0.8))
-        entries = [(colour, name) for colour, name, _ in layers if name]
-        if title != "depth":
-            entries.reverse()  # what lies on top is what one looks for
-        shapes += _wrapped_legend(panel.left, 31, step, entries)
-    said = (
-        f"{results.n_samples} isolates on the first two principal axes of the latent, which hold {share[0]:.0%} and "
-        f"{share[1]:.0%} of its variance."
+def latent_map(results: CnvResults, scores: np.ndarray, share: np.ndarray) -> tuple[Drawing, Panel]:
+    """The same map three times, coloured by lineage, depth and call; also its first panel."""
+    colourings = (
+        Colouring("lineage", _by_lineage(results), top_first=True),
+        Colouring("depth", _by_depth(results)),
+        Colouring("call", _by_call(results), top_first=True),
     )
-    return Drawing(WIDTH, first.bottom + 44, tuple(shapes), "Map of the latent", said), first, step
+    return draw_maps(scores, share, colourings, "isolates")
 
 
-def _wrapped_legend(left: float, baseline: float, width: float, entries: list[tuple[str, str]]) -> list[Shape]:
-    """As many entries as fit into one line."""
-    fitting, used = [], 0.0
-    for colour, name in entries:
-        short = shortened(name, 12)
-        used += 26 + 0.56 * 11 * len(short)
-        if used > width:
-            break
-        fitting.append((colour, short))
-    return legend(left, baseline, fitting)
-
-
-def _by_lineage(results: CnvResults) -> list[tuple[str, str, np.ndarray]]:
+def _by_lineage(results: CnvResults) -> list[Layer]:
     largest = results.largest_lineages(len(_LINEAGE_COLOURS))[::-1]
     others = np.flatnonzero(~np.isin(results.lineages, largest))
-    layers = [("pale", "others" if largest else "lineage unknown", others)] if others.size else []
+    layers = [Layer("pale", "others" if largest else "lineage unknown", others)] if others.size else []
     named = zip(_LINEAGE_COLOURS[: len(largest)][::-1], largest, strict=True)
-    return layers + [(colour, name, np.flatnonzero(results.lineages == name)) for colour, name in named]
+    return layers + [Layer(colour, name, np.flatnonzero(results.lineages == name)) for colour, name in named]
 
 
-def _by_depth(results: CnvResults) -> list[tuple[str, str, np.ndarray]]:
+def _by_depth(results: CnvResults) -> list[Layer]:
     levels = np.log(np.maximum(results.medians, 1.0))
     edges = np.quantile(levels, np.linspace(0, 1, len(VIRIDIS) + 1)[1:-1])
     step = np.digitize(levels, edges)
@@ -188,18 +159,20 @@ def _by_depth(results: CnvResults) -> list[tuple[str, str, np.ndarray]]:
         rows = np.flatnonzero(step == number)
         ends = (0, len(VIRIDIS) // 2, len(VIRIDIS) - 1)
         name = f"{np.median(results.medians[rows]):.0f}" if rows.size and number in ends else ""
-        layers.append((colour, name and f"{name} reads", rows))
-    return [layer for layer in layers if layer[2].size]
+        layers.append(Layer(colour, name and f"{name} reads", rows))
+    return [layer for layer in layers if layer.rows.size]
 
 
-def _by_call(results: CnvResults) -> list[tuple[str, str, np.ndarray]]:
+def _by_call(results: CnvResults) -> list[Layer]:
     chromosomal = results.chromosomal or results.genes
+    if not chromosomal:
+        return []
     amplified = np.any([gene.amplified for gene in chromosomal], axis=0)
     uncallable = np.all([~gene.called for gene in chromosomal], axis=0)
     absent = np.any([gene.cn == 0 for gene in chromosomal], axis=0) & ~amplified
     rest = ~(amplified | uncallable | absent)
     kinds = (("normal", rest), ("absent", absent), ("uncallable", uncallable & ~amplified), ("amplified", amplified))
-    return [(KIND_COLOURS[kind], kind, np.flatnonzero(chosen)) for kind, chosen in kinds if chosen.any()]
+    return [Layer(KIND_COLOURS[kind], kind, np.flatnonzero(chosen)) for kind, chosen in kinds if chosen.any()]
 
 
 def genome_frequency(results: CnvResults) -> Drawing:

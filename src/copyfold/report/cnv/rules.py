@@ -68,7 +68,7 @@ def small_cohort(results: CnvResults) -> Iterator[Finding]:
     """A VAE that had no cohort to learn from."""
     n = int(results.has_depth.sum())
     trained_here = "trained_in" not in results.record
-    if trained_here and n < SMALL_COHORT and results.config["architecture"] != "pca_baseline":
+    if trained_here and n < SMALL_COHORT and results.config["architecture"] not in ("pca_baseline", "10_count_model"):
         what = (
             f"{n} isolates with usable depth; below {SMALL_COHORT} a VAE learns the isolates themselves, and what is "
             "amplified in them becomes what it expects."

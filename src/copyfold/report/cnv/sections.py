@@ -17,7 +17,7 @@ from copyfold.report.cnv.tracks import draw_track, region_around
 from copyfold.report.curves import learning_curves
 from copyfold.report.drawing import number_text
 from copyfold.report.page import BigTable, Column, Figure, Findings, Hover, Page, Prose, Section, Table, Tiles
-from copyfold.report.projection import principal_axes
+from copyfold.report.projection import STEP, principal_axes
 from copyfold.report.run_facts import run_facts
 
 GENES_BY_LINEAGE = 6
@@ -190,8 +190,8 @@ def latent(results: CnvResults) -> Section:
     """The map of the latent."""
     assert results.latents is not None
     scores, share = principal_axes(results.latents)
-    drawing, panel, step = plots.latent_map(results, scores, share)
-    hover = Hover("calls", panel.x(scores[:, 0]), panel.y(scores[:, 1]), tuple((i * step, 0.0) for i in range(3)))
+    drawing, panel = plots.latent_map(results, scores, share)
+    hover = Hover("calls", panel.x(scores[:, 0]), panel.y(scores[:, 1]), tuple((i * STEP, 0.0) for i in range(3)))
     caption = (
         "Isolates on the first two principal axes of the latent, the same map three times. Under the mouse, an isolate "
         "says its name. Call: amplified in any chromosomal gene. Where depths or calls form regions of their own, the "

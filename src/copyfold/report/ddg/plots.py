@@ -19,14 +19,14 @@ from copyfold.report.drawing import (
     axes,
     legend,
     padded_range,
-    shortened,
-    text_width,
 )
+from copyfold.report.projection import Colouring, Layer, draw_maps
 
 WIDTH = 940.0
 _PART_COLOURS = {"train": "pale", "validation": "c4", "test": "c1"}
 _PROTEIN_COLOURS = ("c0", "c1", "c2", "c3", "c4", "c5", "c6")
 _STEPS = 8
+SITES_A_ROW = 150
 
 
 def measured_against_predicted(results: DdgResults) -> tuple[Drawing, tuple[Panel, ...]]:
@@ -90,31 +90,16 @@ def running_band(predicted: np.ndarray, measured: np.ndarray, steps: int = _STEP
 
 def latent_map(results: DdgResults, scores: np.ndarray, share: np.ndarray) -> Drawing:
     """The latent's first two principal axes, coloured by measured value, protein and part of the split."""
-    side, step = 262.0, 308.0
-    first = Panel(40, 46, side, side, padded_range(scores[:, 0]), padded_range(scores[:, 1]))
-    size = 2.4 if len(scores) < 1500 else 1.3
-    shapes: list[Shape] = []
-    for i, (title, layers) in enumerate(
-        (("measured", _by_value(results)), ("protein", _by_protein(results)), ("part", _by_part(results)))
-    ):
-        panel = Panel(first.left + i * step, first.top, side, side, first.x_range, first.y_range)
-        shapes += axes(panel, f"axis 1 ({share[0]:.0%} of variance)", "", x_ticks=[], y_ticks=[])
-        shapes.append(Line(np.array([[panel.left, panel.top], [panel.left, panel.bottom]]), "pale", 1.0))
-        shapes.append(Label(panel.left - 8, panel.top + side / 2, f"axis 2 ({share[1]:.0%})", "middle", turned=True))
-        shapes.append(Label(panel.left, 14, f"by {title}", colour="ink", bold=True, size=12))
-        for colour, _, rows in layers:
-            shapes.append(Dots(panel.points(scores[rows, 0], scores[rows, 1]), colour, size, 0.75))
-        left = panel.left
-        for colour, name, _ in layers:
-            short = shortened(name, 12)
-            if name and left + 26 + text_width(short) < panel.left + step:
-                shapes += legend(left, 31, [(colour, short)])
-                left += 26 + text_width(short)
-    said = f"{len(scores)} mutations; the two axes hold {share[0]:.0%} and {share[1]:.0%} of the latent's variance."
-    return Drawing(WIDTH, first.bottom + 44, tuple(shapes), "Map of the latent", said)
+    colourings = (
+        Colouring("measured", _by_value(results)),
+        Colouring("protein", _by_protein(results), top_first=True),
+        Colouring("part", _by_part(results), top_first=True),
+    )
+    drawing, _ = draw_maps(scores, share, colourings, "mutations")
+    return drawing
 
 
-def _by_value(results: DdgResults) -> list[tuple[str, str, np.ndarray]]:
+def _by_value(results: DdgResults) -> list[Layer]:
     """From stabilising (blue) to destabilising (red), grey at 0."""
     values = results.predictions["target"].to_numpy(np.float64)
     colours = [colour if i != len(DIVERGING) // 2 else "pale" for i, colour in enumerate(DIVERGING)]
@@ -122,29 +107,29 @@ def _by_value(results: DdgResults) -> list[tuple[str, str, np.ndarray]]:
     layers = []
     for number in np.unique(step).tolist():
         rows = np.flatnonzero(step == number)
-        layers.append((colours[number], f"{np.median(values[rows]):.1f}" if rows.size else "", rows))
-    for i in range(1, len(layers) - 1):
-        if i % 2:
-            layers[i] = (layers[i][0], "", layers[i][2])
-    return layers
+        layers.append(Layer(colours[number], f"{np.median(values[rows]):.1f}", rows))
+    # every other step is named, and the two ends
+    return [layer._replace(name="") if i % 2 and 0 < i < len(layers) - 1 else layer for i, layer in enumerate(layers)]
 
 
-def _by_protein(results: DdgResults) -> list[tuple[str, str, np.ndarray]]:
+def _by_protein(results: DdgResults) -> list[Layer]:
     proteins = results.predictions["protein"].astype(str)
     largest = proteins.value_counts().sort_index().sort_values(ascending=False, kind="stable").index.tolist()
     largest = largest[: len(_PROTEIN_COLOURS)]
     named = [
-        (colour, name, np.flatnonzero(proteins == name))
+        Layer(colour, name, np.flatnonzero(proteins == name))
         for colour, name in zip(_PROTEIN_COLOURS, largest, strict=False)
     ]
     others = np.flatnonzero(~proteins.isin(largest))
-    return ([("pale", "others", others)] if others.size else []) + named
+    return ([Layer("pale", "others", others)] if others.size else []) + named
 
 
-def _by_part(results: DdgResults) -> list[tuple[str, str, np.ndarray]]:
+def _by_part(results: DdgResults) -> list[Layer]:
     split = results.predictions["split"].to_numpy()
     return [
-        (colour, part, np.flatnonzero(split == part)) for part, colour in _PART_COLOURS.items() if (split == part).any()
+        Layer(colour, part, np.flatnonzero(split == part))
+        for part, colour in _PART_COLOURS.items()
+        if (split == part).any()
     ]
 
 
@@ -195,7 +180,7 @@ def scan_heatmap(positions: list[str], wild_type: str, ddg: np.ndarray, plddt: n
         0–100, of an AlphaFold model; None for an experimental structure.
     """
     n = len(positions)
-    per_row = min(n, 150)
+    per_row = -(-n // max(1, -(-n // SITES_A_ROW)))
     largest = largest_usual(ddg)
     cell_width, cell_height = (WIDTH - 66) / per_row, 11.0
     block = 20 * cell_height + (66 if plddt is not None else 48)
@@ -203,7 +188,7 @@ def scan_heatmap(positions: list[str], wild_type: str, ddg: np.ndarray, plddt: n
     left, at = 46.0, 46.0
     ends = [
         (DIVERGING[0], f"≤ −{largest:.1f} stabilising"),
-        ("pale", "0"),
+        ("grid", "0"),
         (DIVERGING[-1], f"≥ {largest:.1f} destabilising"),
     ]
     shapes += legend(left, 16, [*ends, ("ink", "wild type")])

@@ -5,12 +5,19 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from copyfold.cnv.countmodel import CountModelSettings, bin_covariates, fit_count_model, infer_isolates
+from copyfold.cnv.countmodel import (
+    CountModelSettings,
+    Expectation,
+    IsolateCalls,
+    bin_covariates,
+    decode_isolates,
+    expect_isolates,
+    fit_count_model,
+)
 
 N_ISOLATES, N_BINS = 60, 500
 DUPLICATION, LINEAGE_DUPLICATION, AMPLIFICATION = (3, 100, 120), (range(10, 28), 200, 215), (8, 440, 452)
 DELETION, MIXED, UNMAPPED = (5, 300, 320), (7, 380, 420), slice(470, 476)
-WATCHED = (105, 106, 205, 310, 400, 445, 472, 480)
 
 
 class Cohort(NamedTuple):
@@ -62,7 +69,23 @@ def fitted(cohort):
     )
 
 
+class Inferred(NamedTuple):
+    expectation: Expectation
+    calls: IsolateCalls
+
+
 @pytest.fixture(scope="session")
-def inferred(cohort, fitted):
-    trained = np.ones(N_ISOLATES, bool)
-    return infer_isolates(cohort.counts, fitted, trained=trained, watched_bins=WATCHED, n_threads=2)
+def infer():
+    """``infer(counts, model)``: what a model expects of isolates, and the calls in them."""
+
+    def infer_isolates(counts, model, n_threads=None):
+        expectation = expect_isolates(counts, model, n_threads=n_threads)
+        calls = decode_isolates(counts, expectation.expected, expectation.dispersion, model, n_threads=n_threads)
+        return Inferred(expectation, calls)
+
+    return infer_isolates
+
+
+@pytest.fixture(scope="session")
+def inferred(cohort, fitted, infer):
+    return infer(cohort.counts, fitted, n_threads=2)
