@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import ndtri
 
 from copyfold.cnv.coordinates import GeneBins
 from copyfold.cnv.countmodel.fitting import CountModel
@@ -43,7 +44,10 @@ SAME_EVENT = 1.32
 """Factor by which the copies of bins of one event may differ in their most probable states."""
 
 CALIBRATION_SD = 0.01
-"""Relative error of any depth ratio, however long its event."""
+"""Relative error of the depth ratio of a gain or mixed event, however long."""
+
+NORMAL_QUANTILES = ndtri((np.arange(40) + 0.5) / 40)
+"""A standard normal distribution as forty points."""
 
 
 class GeneCopies(NamedTuple):
@@ -143,6 +147,7 @@ def _call_gene(
     posterior = np.einsum("nws,w->ns", calls.watched.astype(float), weights)
     gain = (chain.state_class == MORE) | ((chain.state_class == END_OF_GAIN) & (chain.copies >= 2))
     mix = np.isin(chain.state_class, (MIXED, END_OF_MIXED))
+    absent = chain.copies == 0
     p_gain, p_mixed = posterior[:, gain].sum(axis=1), posterior[:, mix].sum(axis=1)
     p_more = p_gain + p_mixed
     p_absent = calls.classes[:, bins, ABSENT].astype(float) @ weights
@@ -169,7 +174,9 @@ def _call_gene(
         if len(window):
             states = calls.state[i, window]
             error = float(dispersion[i]) + spread[0][window], spread[1][window]
-            interval[i] = _depth_ratio(reads[i, window], mean[i, window], *error, states, chain, model.excess)
+            ratio, half = _depth_ratio(reads[i, window], mean[i, window], *error, states, chain, model.excess)
+            called = absent if cn[i] == 0 else mix if mixed[i] else gain | mix if more[i] else ~(absent | gain | mix)
+            interval[i] = ratio, *_widened(ratio, half, posterior[i], called, chain.copies)
         else:
             interval[i] = copies[i], *_posterior_interval(posterior[i], chain)
     reason = np.select([low_depth, unmapped], [LOW_DEPTH, UNMAPPED], default="")
@@ -215,8 +222,8 @@ def _depth_ratio(
     states: np.ndarray,
     chain: StateChain,
     excess: np.ndarray,
-) -> tuple[float, float, float]:
-    """Return the depth ratio of the bins (w,) of one event and its 95 % interval, divergence undone.
+) -> tuple[float, float]:
+    """Return the depth ratio of the bins (w,) of one event and half its 95 % interval, divergence undone.
 
     Bins that are not divergent are taken where there are any: what divergence takes away is fitted to the bin itself.
     """
@@ -237,9 +244,36 @@ def _depth_ratio(
     # One read more than seen: an absent gene's interval must not shrink to a point.
     variance = weight**2 * (mean + (dispersion + baseline_variance) * mean**2)
     error = (variance.sum() + (ratio == 0)) / total**2
-    error += ratio**2 * (np.interp(len(reads), WINDOWS, excess) + CALIBRATION_SD**2)
-    half = Z_95 * np.sqrt(error)
-    return ratio, max(ratio - half, 0.0), ratio + half
+    scaling = 0.0 if (copies == 1).all() else CALIBRATION_SD  # of one copy, the excess was measured
+    error += ratio**2 * (np.interp(len(reads), WINDOWS, excess) + scaling**2)
+    return ratio, Z_95 * np.sqrt(error)
+
+
+def _widened(
+    ratio: float, half: float, posterior: np.ndarray, called: np.ndarray, copies: np.ndarray
+) -> tuple[float, float]:
+    """Return the central 95 % of a mixture: the event as called, or the copies of the states of other classes.
+
+    Parameters
+    ----------
+    ratio, half : float
+        Depth ratio of the event as called, and half its 95 % interval.
+    posterior, copies : numpy.ndarray, (S,)
+        Posterior of the states at the gene, and their copies.
+    called : numpy.ndarray, (S,), bool
+        States of the class called.
+    """
+    low, high = max(ratio - half, 0.0), ratio + half
+    if posterior[~called].sum() < 0.025:
+        return low, high
+    values = np.concatenate([ratio + half / Z_95 * NORMAL_QUANTILES, copies[~called]])
+    share = np.full(len(NORMAL_QUANTILES), posterior[called].sum() / len(NORMAL_QUANTILES))
+    weights = np.concatenate([share, posterior[~called]])
+    order = np.argsort(values, kind="stable")
+    cumulative = np.cumsum(weights[order])
+    first, last = np.searchsorted(cumulative, np.array([0.025, 0.975]) * cumulative[-1])
+    ends = values[order[first]], values[order[min(last, len(order) - 1)]]
+    return max(min(low, ends[0]), 0.0), max(high, ends[1])
 
 
 def _posterior_interval(posterior: np.ndarray, chain: StateChain) -> tuple[float, float]:

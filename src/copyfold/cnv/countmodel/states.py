@@ -11,6 +11,7 @@ The transition matrix is sparse and stored by destination and by source (compres
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -133,8 +134,9 @@ class _States:
         return len(self.rows) - 1
 
 
+@cache
 def build_chain(settings: CountModelSettings) -> StateChain:
-    """Build the chain of copy states.
+    """Build the chain of copy states; made once for the same settings, so that its arrays are not to be changed.
 
     Parameters
     ----------
