@@ -1,6 +1,7 @@
-"""The documents' configuration and `pca_baseline` on 42 isolates of real Klebsiella genomes with planted copies.
+"""Whole designs on 42 isolates of real Klebsiella genomes with planted copies.
 
-    python benchmarks/semireal.py [--data ../shared/data/cnv] [--keep FOLDER]
+    python benchmarks/semireal.py [--data ../shared/data/cnv] [--keep FOLDER] [--reference REF]
+                                  [--designs copyfold documents pca_baseline]
 
 Imports the GATK tables, trains, calls, and compares with the planted truth: blaSHV dosage, blaKPC-2 copy number,
 bins absent from the assembly, planted duplications and deletions. Runs what a user would run:
@@ -8,6 +9,10 @@ bins absent from the assembly, planted duplications and deletions. Runs what a u
     copyfold cnv store build semireal/counts_mq20 -o chromosome
     copyfold cnv store build semireal/counts_mq0 -o plasmid --genes published/coords/plasmid_gene_coords.docs03.tsv
     copyfold cnv train config.yaml [--set architecture=pca_baseline]
+
+`copyfold` is our own design, without reference and, with --reference, with one of HS11286:
+
+    copyfold cnv reference build --chromosome HS11286.fna --out REF
 """
 
 from __future__ import annotations
@@ -29,14 +34,15 @@ from copyfold.cnv.segments_file import read_segments
 from copyfold.cnv.store import Store, open_store
 from copyfold.core.console import Console
 
-DESIGNS = {"documents": [], "pca_baseline": ["architecture=pca_baseline"]}
+OURS = ["architecture=10_count_model", "hmm=10_count_hmm", "cnv=10_count_caller", "hmm_low_cov_threshold=1"]
+DESIGNS = {"copyfold": OURS, "documents": [], "pca_baseline": ["architecture=pca_baseline"]}
 GENOMES = {"MGH78578": "MGH78578", "NTUH": "NTUH"}
 REFERENCE = "CP003200.1"
 MASK = 10
 """The documents' hmm_low_cov_threshold."""
 
 
-def run_designs(data: Path, work: Path) -> dict[str, Path]:
+def run_designs(data: Path, work: Path, designs: dict[str, list[str]]) -> dict[str, Path]:
     """Import, then train and call with each design; the run folders."""
     quiet = Console(quiet=True)
     coordinates = data / "published/coords/plasmid_gene_coords.docs03.tsv"
@@ -47,7 +53,7 @@ def run_designs(data: Path, work: Path) -> dict[str, Path]:
         f"plasmid_gene_coords_path: {coordinates.resolve()}\n"
     )
     runs = {}
-    for design, overrides in DESIGNS.items():
+    for design, overrides in designs.items():
         runs[design] = work / design
         overrides = [*overrides, f"out_dir={runs[design]}"]
         train_run(work / "config.yaml", overrides, resume=False, device="cpu", console=quiet)
@@ -111,11 +117,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared/data/cnv")
     parser.add_argument("--keep", type=Path, help="folder to leave stores and runs in")
+    parser.add_argument("--designs", nargs="+", default=list(DESIGNS), choices=list(DESIGNS))
+    parser.add_argument("--reference", type=Path, help="run copyfold with this reference, too")
     arguments = parser.parse_args()
+    designs = {name: DESIGNS[name] for name in arguments.designs}
+    if arguments.reference:
+        designs["copyfold, reference"] = [*OURS, f"bins_path={arguments.reference.resolve()}"]
     with tempfile.TemporaryDirectory() as temporary:
         work = arguments.keep or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
-        runs = run_designs(arguments.data, work)
+        runs = run_designs(arguments.data, work, designs)
         report(arguments.data, work, runs)
 
 

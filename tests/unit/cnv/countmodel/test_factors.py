@@ -139,3 +139,27 @@ def test_weak_factors_are_switched_off():
         effects = factors.learn_loading_variance(effects._replace(loadings=loadings * keep), information, 0.1)
     assert np.sqrt(effects.loading_variance[0]) == pytest.approx(0.05, rel=0.1)
     assert np.sqrt(effects.loading_variance[1]) < 0.005
+
+
+class TestNeighbourDispersion:
+    def test_known_dispersion_beside_steps(self):
+        """Negative binomials of known dispersion; a third of the bins have three copies, which nobody says."""
+        rng = np.random.default_rng(0)
+        true = np.array([0.0, 0.005, 0.02, 0.09])
+        copies = np.where(np.arange(6000) // 500 % 3 == 1, 3.0, 1.0)
+        expected = (100 * np.exp(rng.normal(0, 0.1, 6000))).astype(np.float32)
+        mean = copies * expected
+        counts = np.stack(
+            [rng.poisson(mean) if a == 0 else rng.negative_binomial(1 / a, 1 / (1 + a * mean)) for a in true]
+        ).astype(np.float32)
+        found = factors.neighbour_dispersion(counts, np.tile(expected, (4, 1)), np.zeros(6000, np.float32))
+        np.testing.assert_allclose(found, true, rtol=0.12, atol=1.5e-3)
+
+    def test_what_bins_add_is_taken_off_and_shallow_isolates_are_left_alone(self):
+        rng = np.random.default_rng(1)
+        expected = np.full((2, 4000), 200.0, np.float32)
+        expected[1] = 10.0
+        counts = rng.negative_binomial(1 / 0.03, 1 / (1 + 0.03 * expected)).astype(np.float32)
+        deep, shallow = factors.neighbour_dispersion(counts, expected, np.full(4000, 0.02, np.float32))
+        assert deep == pytest.approx(0.01, abs=3e-3)
+        assert shallow == 0
