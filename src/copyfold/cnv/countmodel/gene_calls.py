@@ -61,7 +61,7 @@ class GeneCopies(NamedTuple):
         Posterior mean copies of the event that covers the gene; NaN where cn is −1.
     depth_ratio, lower, upper : numpy.ndarray, (n, G), float32
         Depth over expected depth of the event's fully covered bins near the gene, and its 95 % interval. Without such
-        bins: the posterior mean and quantiles of the copies.
+        bins: the posterior mean of the copies, and their quantiles or the noise of the gene's own bins, what is wider.
     quality : numpy.ndarray, (n, G), float32
         Phred-scaled probability that the class called (absent, one, mixed, more) is wrong, at most 99.
     mixed : numpy.ndarray, (n, G), bool
@@ -169,16 +169,20 @@ def _call_gene(
     anchor = bins[np.argsort(-weights, kind="stable")]
     spread = model.effects.dispersion[here].astype(float), model.effects.baseline_variance[here]
     for i in np.flatnonzero(~uncalled):
-        window = _event_window(calls.state[i], anchor, chain)
+        called = absent if cn[i] == 0 else mix if mixed[i] else gain | mix if more[i] else ~(absent | gain | mix)
+        window = _event_window(calls.state[i], anchor, called, chain)
         window = window[mean[i, window] > MIN_EXPECTED]
         if len(window):
             states = calls.state[i, window]
             error = float(dispersion[i]) + spread[0][window], spread[1][window]
             ratio, half = _depth_ratio(reads[i, window], mean[i, window], *error, states, chain, model.excess)
-            called = absent if cn[i] == 0 else mix if mixed[i] else gain | mix if more[i] else ~(absent | gain | mix)
             interval[i] = ratio, *_widened(ratio, half, posterior[i], called, chain.copies)
         else:
-            interval[i] = copies[i], *_posterior_interval(posterior[i], chain)
+            error = float(dispersion[i]) + spread[0][bins], spread[1][bins]
+            plain_states = np.full(len(bins), chain.plain)
+            _, half = _depth_ratio(reads[i, bins], mean[i, bins], *error, plain_states, chain, model.excess)
+            low, high = _posterior_interval(posterior[i], chain)
+            interval[i] = copies[i], max(min(low, copies[i] - half), 0.0), max(high, copies[i] + half)
     reason = np.select([low_depth, unmapped], [LOW_DEPTH, UNMAPPED], default="")
     return GeneCopies(
         cn=np.where(uncalled, -1, cn).astype(np.int16),
@@ -192,8 +196,10 @@ def _call_gene(
     )
 
 
-def _event_window(state: np.ndarray, anchors: np.ndarray, chain: StateChain) -> np.ndarray:
+def _event_window(state: np.ndarray, anchors: np.ndarray, called: np.ndarray, chain: StateChain) -> np.ndarray:
     """Return the bins around a gene's bins (the weightiest first) that lie in one event with one of them.
+
+    Only a bin in a state of the class called will do: a gene may lie on an end of a short event, beside it one copy.
 
     They have its class and, of gains, about as many copies, so that noise between neighbouring levels does not choose
     which bins count. Ends of events are passed over: how much of such a bin the event covers is not known.
@@ -201,7 +207,7 @@ def _event_window(state: np.ndarray, anchors: np.ndarray, chain: StateChain) -> 
     whole = np.isin(chain.emissions.kind, (LEVEL, STRAY))[chain.emission_row]
     for anchor in anchors:
         at = state[anchor]
-        if whole[at]:
+        if whole[at] and called[at]:
             first, last = max(anchor - REACH, 0), min(anchor + REACH, len(state) - 1)
             here = state[first : last + 1]
             copies = np.maximum(chain.copies[here], 1)
