@@ -15,7 +15,7 @@ import pysam
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("reference", "import", "resume-and-rerun", "cohort", "export", "report", "ddg-data")
+PAGES = ("reference", "import", "resume-and-rerun", "cohort", "export", "report", "ddg-data", "ddg-train")
 BLOCKS = [
     pytest.param(page, block, id=f"{page}-{number}")
     for page in PAGES
@@ -112,7 +112,7 @@ def prepare(reads, tmp_path, cohort, pca_run, copyfold):
         (tmp_path / "own.csv").write_text("\n".join(rows) + "\n")
 
     fill = {"reference": reference, "import": tables, "resume-and-rerun": run, "cohort": sheet}
-    fill |= {"export": finished, "report": finished, "ddg-data": mutations}
+    fill |= {"export": finished, "report": finished, "ddg-data": mutations, "ddg-train": lambda: None}
     return lambda page: fill[page]()
 
 
