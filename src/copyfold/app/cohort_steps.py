@@ -82,12 +82,14 @@ def train_cohort(folder: CohortFolder, console: Console) -> None:
     A run of other data or another configuration gives way: as ``run.previous`` where it was complete.
     """
     from copyfold.app.cnv_run import train_run
+    from copyfold.app.report import report_stage
     from copyfold.app.scan import scan_run
     from copyfold.cnv.config import CnvConfig
     from copyfold.cnv.models.count_model import SMALL_COHORT
     from copyfold.cnv.recurrence import RecurrenceSettings
     from copyfold.core.config import load_config, read_yaml_mapping
     from copyfold.core.registry import find_modules_in
+    from copyfold.core.rundir import own_run
 
     settings = folder.settings()
     if settings.get("modules_folder"):
@@ -112,6 +114,9 @@ def train_cohort(folder: CohortFolder, console: Console) -> None:
     if any(lineages.values()):
         settings_of_run = RecurrenceSettings(min_confidence=config.cnv_min_confidence)
         scan_run(folder.run, settings_of_run, Console(quiet=True), lineages=lineages)
+        with own_run(folder.run) as run:
+            report_stage(run, Console(quiet=True))
+            run.finish("complete")
     said = {"inputs": inputs, "config": file_digest(config_path), "samples": n_usable, "note": note}
     write_json(folder.step("train"), {**said, "architecture": config.architecture})
 

@@ -137,6 +137,25 @@ def test_ratios_near_the_threshold_are_listed(results):
     assert only(with_gene(results, ratio=ratio), "blaSHV: calls near the threshold").which == ("S20", "S21")
 
 
+def test_a_gene_that_nobody_has_is_in_the_wrong_place(results):
+    assert titles(with_gene(results, cn=np.zeros(60, int))) == ["blaSHV: absent in nearly every isolate"]
+    assert titles(with_gene(results, cn=np.where(np.arange(60) < 57, 0, 1))) == []
+
+
+def test_a_caller_that_tells_its_certainty_is_believed(results):
+    quality = np.full(60, 40.0)
+    quality[[7, 8]] = 12.9, 13.0
+    mixed = np.zeros(60, int)
+    mixed[11] = 1
+    ratio = results.genes[0].ratio.copy()
+    ratio[20] = 1.75  # at the threshold of the other caller, and sure all the same
+    found = find_problems(with_gene(results, ratio=ratio, details={"quality": quality, "mixed": mixed}))
+    assert {finding.title: finding.which for finding in found} == {
+        "blaSHV: unsure calls": ("S07",),
+        "blaSHV: mixed populations": ("S11",),
+    }
+
+
 def test_poor_agreement_with_the_truth_is_told_and_missing_metrics_are_not(results):
     row = {"gene": "blaSHV", "mode": "amp", "tp": 8, "fp": 2, "fn": 0, "ppv": {"value": 0.8}, "recall": {"value": 1.0}}
     found = only(replace(results, metrics={"overall": [row]}), "blaSHV: calls and truth disagree")

@@ -59,15 +59,18 @@ def _of_gene(gene: GeneResult, results: CnvResults) -> list[list[Notable]]:
         if gene.amplified[row]
     ]
     absent = [Notable(int(row), gene, f"{gene.name} absent") for row in np.flatnonzero(gene.cn == 0)]
+    near_what = "called with little certainty" if "quality" in gene.details else "near the threshold"
     near = [
-        Notable(int(row), gene, f"{gene.name} near the threshold, CRR {gene.ratio[row]:.2f}")
+        Notable(int(row), gene, f"{gene.name} {near_what}, CRR {gene.ratio[row]:.2f}")
         for row in by_ratio
         if is_borderline(gene)[row]
     ]
     uncallable = [
         Notable(int(row), gene, f"{gene.name} not callable") for row in np.flatnonzero(results.has_depth & ~gene.called)
     ]
-    return [amplified[:MOST_SHOWN], near[:2], absent[:2], uncallable[:2]]
+    part = np.flatnonzero(gene.details.get("mixed", np.zeros(len(gene.cn))) == 1)
+    mixed = [Notable(int(row), gene, f"{gene.name} mixed, CRR {gene.ratio[row]:.2f}") for row in part]
+    return [amplified[:MOST_SHOWN], mixed[:2], near[:2], absent[:2], uncallable[:2]]
 
 
 def _largest(values: np.ndarray | None, among: np.ndarray) -> list[int]:

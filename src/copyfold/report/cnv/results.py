@@ -13,6 +13,10 @@ from copyfold.cnv.call_tables import called_genes
 from copyfold.cnv.coordinates import Gene
 from copyfold.cnv.store import Contigs
 
+DETAILS = ("lower", "upper", "copies", "quality", "mixed", "filter")
+"""Columns ``<detail>_<gene>`` of a table of calls: 95 % interval of the ratio, posterior mean of the copies,
+Phred-scaled quality of the call, whether the culture is mixed, why there is no call. docs/formats/run.md."""
+
 
 @dataclass(frozen=True)
 class GeneResult:
@@ -33,6 +37,8 @@ class GeneResult:
     raw_level : float
         The cohort's median of gene depth / isolate's median depth, without a model; NaN for plasmid genes
         and without the store.
+    details : mapping of str to numpy.ndarray, (n_samples,)
+        What callers say besides, of `DETAILS`, by name.
     """
 
     name: str
@@ -42,6 +48,7 @@ class GeneResult:
     threshold: float
     place: Gene | None = None
     raw_level: float = float("nan")
+    details: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def amplified(self) -> np.ndarray:
@@ -181,11 +188,9 @@ def gene_results(
         ratio = aligned[f"crr_{name}" if chromosomal else f"pcn_{name}"].to_numpy(dtype=np.float64, na_value=np.nan)
         cn = aligned[name].fillna(-1).to_numpy(dtype=np.int64)
         threshold = float(config["cnv_crr_amp_threshold" if chromosomal else "pcn_amp_threshold"])
-        found.append(
-            GeneResult(
-                name, "CRR" if chromosomal else "PCN", cn, ratio, threshold, places.get(name) if chromosomal else None
-            )
-        )
+        details = {each: aligned[f"{each}_{name}"].to_numpy() for each in DETAILS if f"{each}_{name}" in aligned}
+        place = places.get(name) if chromosomal else None
+        found.append(GeneResult(name, "CRR" if chromosomal else "PCN", cn, ratio, threshold, place, details=details))
     return tuple(found)
 
 

@@ -16,10 +16,12 @@ these standard deviations apart; below, single bins change state by chance."""
 NOISE_OVER_COHORT = 2.0
 UNCALLABLE_SHARE = 0.05
 BORDERLINE = 0.10
+UNSURE_QUALITY = 13.0
 LINEAGE_LEAST = 5
 LINEAGE_MOSTLY = 0.8
 COHORT_MOSTLY = 0.5
 RAISED_LEVEL = 1.4
+ABSENT_MOSTLY = 0.95
 SEGMENTS_OVER_COHORT = 5.0
 OFTEN_GAINED = 0.25
 OFTEN_GAINED_SHARE = 0.005
@@ -41,7 +43,9 @@ def find_problems(results: CnvResults) -> tuple[Finding, ...]:
         training_not_ended,
         uncallable,
         raised_baseline,
+        absent_everywhere,
         lineage_bound,
+        mixed,
         borderline,
         disagrees_with_truth,
     )
@@ -200,6 +204,19 @@ def raised_baseline(results: CnvResults) -> Iterator[Finding]:
         yield Finding("problem", f"{gene.name}: the cohort may not be a baseline of one copy", what, advice)
 
 
+def absent_everywhere(results: CnvResults) -> Iterator[Finding]:
+    """A chromosomal gene that hardly any isolate seems to have."""
+    for gene in results.chromosomal:
+        share = (gene.cn[gene.called] == 0).mean() if gene.called.any() else 0.0
+        if share > ABSENT_MOSTLY:
+            what = f"{share:.0%} of the called isolates are called absent."
+            advice = (
+                "Check its place on the reference (`gene_coords_path`), and whether reads map there at all: in a "
+                "repeat none do at MAPQ 20. `bins_path` tells the count model which bins are mappable."
+            )
+            yield Finding("problem", f"{gene.name}: absent in nearly every isolate", what, advice)
+
+
 def lineage_bound(results: CnvResults) -> Iterator[Finding]:
     """Amplifications that belong to a lineage as a whole."""
     for gene in results.chromosomal:
@@ -220,11 +237,25 @@ def lineage_bound(results: CnvResults) -> Iterator[Finding]:
             yield Finding("caution", f"{gene.name}: amplified in whole lineages", what, advice, tuple(bound))
 
 
+def mixed(results: CnvResults) -> Iterator[Finding]:
+    """Cultures of which only a part has more copies, where the caller tells."""
+    for gene in results.genes:
+        chosen = gene.called & (gene.details.get("mixed", np.zeros(len(gene.cn))) == 1)
+        if chosen.any():
+            what = f"{_share(chosen)} have a ratio between one copy and two: part of the cells carry more."
+            advice = "Report the ratio, not a whole number; sequence a single colony if it matters."
+            yield Finding("note", f"{gene.name}: mixed populations", what, advice, _names(results, chosen))
+
+
 def borderline(results: CnvResults) -> Iterator[Finding]:
-    """Ratios so near the threshold that another sequencing run might be called otherwise."""
+    """Calls of which the caller is not sure, or ratios so near the threshold that another run might say otherwise."""
     for gene in results.chromosomal:
         near = is_borderline(gene)
-        if near.any():
+        if near.any() and "quality" in gene.details:
+            what = f"{_share(near)} have a call of quality below {UNSURE_QUALITY:g} (over 5 % that its class is wrong)."
+            advice = "Report the ratio and its interval beside the call."
+            yield Finding("note", f"{gene.name}: unsure calls", what, advice, _names(results, near))
+        elif near.any():
             what = f"{_share(near)} have a CRR within {BORDERLINE:.0%} of the threshold, {gene.threshold:g}."
             advice = "These may be mixed populations or unsure calls: report the ratio beside the call."
             yield Finding("note", f"{gene.name}: calls near the threshold", what, advice, _names(results, near))
@@ -256,5 +287,8 @@ def _names(results: CnvResults, chosen: np.ndarray) -> tuple[str, ...]:
 
 
 def is_borderline(gene: GeneResult) -> np.ndarray:
-    """Isolates whose ratio lies within `BORDERLINE` of the gene's threshold: (n_samples,), bool."""
+    """Isolates whose call is unsure: quality below `UNSURE_QUALITY`, or without one a ratio within `BORDERLINE` of the
+    gene's threshold. (n_samples,), bool."""
+    if "quality" in gene.details:
+        return gene.called & (gene.details["quality"].astype(np.float64) < UNSURE_QUALITY)
     return gene.called & (np.abs(gene.ratio / gene.threshold - 1.0) <= BORDERLINE)

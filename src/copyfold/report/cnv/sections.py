@@ -27,6 +27,8 @@ RECURRENT_COLUMNS = (
     *("chrom", "x0", "x1", "kind", "n_isolates", "frequency", "n_covering", "median_cn", "median_ratio", "confidence"),
     *("n_lineages", "lineages", "genes"),
 )
+CHOSEN = ("mixed", "filter")
+MIXED_WORDS = {0: "", 1: "mixed"}
 CN_WORDS = {-1: "uncallable", 0: "absent", 1: "normal"} | {cn: f"amplified ({cn})" for cn in range(2, 13)}
 
 
@@ -120,6 +122,11 @@ def call_table(results: CnvResults) -> Section:
     for gene in results.genes:
         columns.append(Column(gene.name, gene.cn, CN_WORDS, choose=True))
         columns.append(Column(f"{gene.ratio_name.lower()} {gene.name}", gene.ratio))
+        for name, values in gene.details.items():
+            shown = values.astype(str).tolist() if values.dtype.kind == "O" else values
+            columns.append(
+                Column(f"{name} {gene.name}", shown, MIXED_WORDS if name == "mixed" else None, name in CHOSEN)
+            )
     if results.noise is not None:
         columns.append(Column("noise", results.noise))
     if results.segments is not None:
