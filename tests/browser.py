@@ -20,6 +20,7 @@ ARGUMENTS = (
     "--disable-extensions",
     "--disable-sync",
     "--no-first-run",
+    "--force-prefers-reduced-motion",  # clicks must not meet a page that still scrolls
     "--window-size=1400,1000",
 )
 

@@ -234,6 +234,9 @@ def test_rows_are_found_by_text_and_by_call_and_saved(page, evil_report):
     shown = [row[0] for row in rows(page)]
     assert len(shown) == len(absent)
     assert 0 < len(shown) < 30
+    Select(form.find_element(By.NAME, "value")).select_by_visible_text("amplified")
+    assert len(rows(page)) == (calls["blaCTX-M"] >= 2).sum() > 0
+    Select(form.find_element(By.NAME, "value")).select_by_visible_text("absent")
     form.find_element(By.NAME, "find").send_keys(shown[-1])
     assert [row[0] for row in rows(page)] == [shown[-1]]
     assert form.find_element(By.CSS_SELECTOR, ".shown").text == "1 row of 30"

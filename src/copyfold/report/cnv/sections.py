@@ -29,7 +29,7 @@ RECURRENT_COLUMNS = (
 )
 CHOSEN = ("mixed", "filter")
 MIXED_WORDS = {0: "", 1: "mixed"}
-CN_WORDS = {-1: "uncallable", 0: "absent", 1: "normal"} | {cn: f"amplified ({cn})" for cn in range(2, 13)}
+CN_WORDS = {-1: "uncallable", 0: "absent", 1: "normal"}
 
 
 def cnv_page(results: CnvResults, notables: Sequence[tuple[Notable, Track]]) -> Page:
@@ -120,7 +120,7 @@ def call_table(results: CnvResults) -> Section:
         columns.append(Column("lineage", results.lineages, choose=True))
     columns.append(Column("median depth", results.medians))
     for gene in results.genes:
-        columns.append(Column(gene.name, gene.cn, CN_WORDS, choose=True))
+        columns.append(Column(gene.name, gene.cn, _cn_words(gene.cn), choose=True))
         columns.append(Column(f"{gene.ratio_name.lower()} {gene.name}", gene.ratio))
         for name, values in gene.details.items():
             shown = values.astype(str).tolist() if values.dtype.kind == "O" else values
@@ -138,6 +138,11 @@ def call_table(results: CnvResults) -> Section:
     caption = "Calls of every isolate; noise: standard deviation of the copy ratio from bin to bin"
     table = BigTable("calls", caption, tuple(columns), f"{results.file_stem}.calls.tsv")
     return Section("calls", "Calls", (table,), intro)
+
+
+def _cn_words(cn: np.ndarray) -> dict[int, str]:
+    """What the copy numbers of a gene are called."""
+    return {number: CN_WORDS.get(number, f"amplified ({number})") for number in np.unique(cn).tolist()}
 
 
 def by_lineage(results: CnvResults) -> Section:

@@ -10,6 +10,8 @@
     return column.words && value in column.words ? column.words[value] : String(value);
   };
 
+  const kind = (shown) => shown.replace(/ \(.*/, ""); // "amplified (3)" is one kind of "amplified"
+
   function bigTable(box) {
     const data = JSON.parse(box.querySelector("script").textContent);
     const { columns } = data;
@@ -68,7 +70,10 @@
       const rows = [];
       for (let row = 0; row < total; row++) {
         if (wanted && !haystack[row].includes(wanted)) continue;
-        if (value && shownValue(column, row) !== value) continue;
+        if (value) {
+          const shown = shownValue(column, row);
+          if (shown !== value && kind(shown) !== value) continue;
+        }
         rows.push(row);
       }
       state.rows = order(rows);
@@ -78,7 +83,8 @@
 
     function offerValues() {
       const column = columns.find((each) => each.name === form.elements.column.value);
-      const found = [...new Set(column.values.map((_, row) => shownValue(column, row)))].sort(collator.compare);
+      const shown = column.values.map((_, row) => shownValue(column, row));
+      const found = [...new Set(column.words ? [...shown, ...shown.map(kind)] : shown)].sort(collator.compare);
       form.elements.value.replaceChildren(new Option("anything", ""), ...found.filter(Boolean).map((each) => new Option(each)));
     }
 
