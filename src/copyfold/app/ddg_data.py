@@ -302,7 +302,7 @@ def _report(out: Path, reading: Reading, checked: Checked, repeats: Sequence[Rep
     if checked.refused:
         console.warn(f"rows refused: {len(checked.refused)}")
         for row, what, reason in checked.refused[:_SHOWN]:
-            console.warn(f"  row {row}: {what}: {reason}")
+            console.warn(" ".join(f"row {row}: {what}: {reason}".split()))
         if len(checked.refused) > _SHOWN:
             console.warn(f"  … and {len(checked.refused) - _SHOWN} more")
     kinds = {kind: sum(one.kind == kind for one in repeats) for kind in ("duplicate", "repeat", "conflict")}

@@ -154,8 +154,9 @@ def to_numbers(cells: pd.Series, path: Path, *, unknown: Sequence[str] = ("",)) 
     wrong = known.to_numpy() & ~np.isfinite(numbers)
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])
+        shown = " ".join(str(cells.iloc[first]).split())[:40]
         raise InputError(
-            f"{path}: row {cells.index[first]}: {cells.name} is '{cells.iloc[first]}', not a number; "
+            f"{path}: row {cells.index[first]}: {cells.name} is '{shown}', not a number; "
             "write numbers with a decimal point and leave unknown cells empty"
         )
     return numbers

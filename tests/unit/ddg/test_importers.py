@@ -110,6 +110,9 @@ def test_ssym_gives_the_mutation_and_its_reverse(tmp_path: Path) -> None:
     assert direct["position"] == reverse["position"] == "12"
     assert direct["sequence"][2] == "V"
     assert reverse["sequence"][2] == "A"
+    table = check_rows(read("ssym", SSYM, tmp_path, ".tsv"), "ssym").table
+    assert table["ddg"].tolist() == [2.3, -2.3]
+    assert table.index.tolist() == [1, 1]
 
 
 def test_prothermdb_is_turned_around(tmp_path: Path) -> None:
@@ -215,6 +218,7 @@ def test_any_table_takes_unit_and_sign_as_stated(tmp_path: Path, options, line: 
         ),
         (TABLE.format(value="high"), {"positive": "stabilising"}, "row 1: ddG is 'high', not a number"),
         ("pdb,chain,mutation,fitness\na,A,V1A,1\n", {"positive": "stabilising"}, "no column for the ddg"),
+        ("pdb,mutation,ddG\na,A1C,1,2\n", {"positive": "stabilising"}, "row 1: 4 cells where the header has 3"),
         ("pdb,ddG\na,1\n", {"positive": "stabilising"}, "no column for the mutation"),
     ],
 )

@@ -55,7 +55,7 @@ class Checked:
     Attributes
     ----------
     table : pandas.DataFrame
-        See `copyfold.ddg.table`; indexed by record number.
+        See `copyfold.ddg.table`; indexed by record number (one record of Ssym makes two rows).
     refused : tuple of Refusal
         In the order of their rows.
     n_by_structure : int
@@ -99,7 +99,7 @@ def check_rows(
     refused, kept, numbers, chains, sequences, positions = list(reading.refused), [], [], [], [], []
     n_by_structure = 0
     mapped: dict[tuple[str, StructureKey], np.ndarray] = {}
-    for row in rows.itertuples():
+    for place, row in enumerate(rows.itertuples()):
         key = (row.protein, row.chain)
         structure = structures.get(key)
         if row.position == "" and row.sequence and isinstance(structure, Structure):
@@ -111,7 +111,7 @@ def check_rows(
             text = f"{row.protein} {row.chain} {row.wild_type}{row.position or row.sequence_position}"
             refused.append(Refusal(int(row.Index), f"{text}{row.insertion_code}{row.mutant}", reason))
             continue
-        kept.append(row.Index)
+        kept.append(place)
         # No structure is asked for fitness; its tables keep the number that the assay goes by.
         numbers.append((row.position or (str(position) if value == "score" else ""), row.insertion_code))
         chains.append(row.chain or (structure.chain if isinstance(structure, Structure) else ""))
@@ -119,7 +119,7 @@ def check_rows(
         positions.append(position)
         n_by_structure += isinstance(structure, Structure) and row.position != ""
     order = FITNESS_REQUIRED if value == "score" else REQUIRED
-    table = rows.loc[kept].assign(
+    table = rows.iloc[kept].assign(
         position=[number for number, _ in numbers],
         insertion_code=[code for _, code in numbers],
         source=source,

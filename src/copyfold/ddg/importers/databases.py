@@ -44,7 +44,7 @@ def read_prothermdb(path: Path, options: ImportOptions) -> Reading:
     values = leading_numbers(cells[energy[0]])
     for name in energy[1:]:
         values = np.where(np.isnan(values), leading_numbers(cells[name]), values)
-    named = cells["PDB_Chain_Mutation"].str.split().str[0].fillna("").str.extract(r"^(\w+?)_(\w+):(\S+)$").fillna("")
+    named = cells["PDB_Chain_Mutation"].str.extract(r"^(\w+?)_(\w+):(\S+)").fillna("")
     single = ~cells["PDB_Chain_Mutation"].str.contains(r"\S\s+\S") & (named[2] != "") & ~np.isnan(values)
     parsed, refused, several = split_mutations(named.loc[single, 2], named.loc[single, 0])
     kept = parsed.index

@@ -14,6 +14,7 @@ from copyfold.ddg.importers.reading import (
     Refusal,
     column_names,
     kelvin,
+    leading_comments,
     leading_numbers,
     read_cells,
     split_mutations,
@@ -181,26 +182,16 @@ def states_its_sign(path: Path) -> bool:
 
 def _stated(path: Path) -> tuple[str | None, str]:
     """What positive means, and the unit, by the file's own `# ddg:` line."""
-    import gzip
-
-    from copyfold.ddg.importers.reading import _is_gzip
-
-    column_names(path)
-    with (gzip.open if _is_gzip(path) else open)(path, "rt", encoding="utf-8-sig") as handle:
-        for line in handle:
-            if not line.startswith("#"):
-                break
-            if line.startswith("# ddg:"):
-                positive = next(
-                    (word for word in ("destabilising", "stabilising") if f"positive = {word}" in line), None
+    for line in leading_comments(path):
+        if line.startswith("# ddg:"):
+            positive = next((word for word in ("destabilising", "stabilising") if f"positive = {word}" in line), None)
+            unit = next((unit for unit in ("kcal/mol", "kJ/mol") if unit in line), None)
+            if positive is None or unit is None:
+                raise InputError(
+                    f"{path}: its line '{line}' is not understood; write "
+                    "'# ddg: kcal/mol, positive = destabilising' (or kJ/mol, or stabilising)"
                 )
-                unit = next((unit for unit in ("kcal/mol", "kJ/mol") if unit in line), None)
-                if positive is None or unit is None:
-                    raise InputError(
-                        f"{path}: its line '{line.strip()}' is not understood; write "
-                        "'# ddg: kcal/mol, positive = destabilising' (or kJ/mol, or stabilising)"
-                    )
-                return positive, unit
+            return positive, unit
     return None, "kcal/mol"
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+import itertools
 import re
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import IO, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -136,29 +141,41 @@ def read_cells(path: Path, needed: Sequence[str] = (), *, also: Sequence[str] = 
     if missing := [name for name in needed if name not in columns]:
         shown = ", ".join(columns[:15]) + (", …" if len(columns) > 15 else "")
         raise InputError(f"{path}: no column '{missing[0]}'; its columns are {shown}; is it a file of another source?")
-    wanted = {*needed, *also}
-    try:
-        cells = pd.read_csv(
-            path,
-            sep=separator,
-            skiprows=header_line,
-            dtype=str,
-            keep_default_na=False,
-            na_filter=False,
-            usecols=(lambda name: name.strip() in wanted) if wanted else None,
-            encoding="utf-8-sig",
-            compression="gzip" if _is_gzip(path) else None,
-            index_col=False,
-        )
-    except (ValueError, OSError, EOFError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}: not a readable table ({str(error).splitlines()[0]}); save it as CSV or TSV"
-        ) from None
-    if cells.empty:
+    wanted = [name for name in dict.fromkeys([*needed, *also] or columns) if name in columns]
+    places = [columns.index(name) for name in wanted]
+    found: list[list[str]] = []
+    with _opened(path) as handle:
+        for _ in range(header_line + 1):
+            handle.readline()
+        # Not pandas, which drops what a row has beyond the header: 1,7 in a comma-separated file would be 1.
+        for record in csv.reader(handle, delimiter=separator):
+            if not any(record):
+                continue
+            if len(record) > len(columns):
+                raise InputError(
+                    f"{path}: row {len(found) + 1}: {len(record)} cells where the header has {len(columns)}; quote "
+                    "cells that hold the separator, and write numbers with a decimal point"
+                )
+            record += [""] * (len(columns) - len(record))
+            found.append([record[place].strip() for place in places])
+    if not found:
         raise InputError(f"{path}: a header and no rows; the table must hold at least one")
-    cells.columns = cells.columns.str.strip()
-    cells.index = pd.RangeIndex(1, len(cells) + 1)
-    return cells.apply(lambda column: column.fillna("").str.strip())
+    return pd.DataFrame(found, columns=wanted, index=pd.RangeIndex(1, len(found) + 1), dtype=str)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[str]]:
+    """The file's text, unpacked if it is gzipped; what goes wrong while it is read is told as every reader does."""
+    try:
+        with path.open("rb") as start:
+            zipped = start.read(2) == b"\x1f\x8b"
+        with (gzip.open if zipped else open)(path, "rt", encoding="utf-8-sig", newline="") as handle:
+            yield handle  # type: ignore[misc]
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not UTF-8 text; save the table as CSV in UTF-8") from None
+    except (OSError, EOFError, zlib.error, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read ({reason}); check the path and the file") from None
 
 
 def column_names(path: Path) -> list[str]:
@@ -172,29 +189,25 @@ def column_names(path: Path) -> list[str]:
     return _header(path)[2]
 
 
-def _is_gzip(path: Path) -> bool:
-    with path.open("rb") as handle:
-        return handle.read(2) == b"\x1f\x8b"
+def leading_comments(path: Path) -> list[str]:
+    """Lines that begin with ``#`` at the top of a file.
+
+    Raises
+    ------
+    InputError
+        Unreadable.
+    """
+    with _opened(path) as handle:
+        return [line.strip() for line in itertools.takewhile(lambda line: line.startswith("#"), handle)]
 
 
 def _header(path: Path) -> tuple[int, str, list[str]]:
     """Line number (0-based), separator and names of the header."""
-    import csv
-    import gzip
-    import zlib
-
-    try:
-        opener = gzip.open if _is_gzip(path) else open
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as handle:
-            for number, line in enumerate(handle):
-                if line.strip() and not line.startswith("#"):
-                    separator = max(",\t;", key=line.count)
-                    return number, separator, [name.strip() for name in next(csv.reader([line], delimiter=separator))]
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not UTF-8 text; save the table as CSV in UTF-8") from None
-    except (OSError, EOFError, zlib.error, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be read ({reason}); check the path and the file") from None
+    with _opened(path) as handle:
+        for number, line in enumerate(handle):
+            if line.strip() and not line.startswith("#"):
+                separator = max(",\t;", key=line.count)
+                return number, separator, [name.strip() for name in next(csv.reader([line], delimiter=separator))]
     raise InputError(f"{path}: the file is empty; it must begin with a header line of column names")
 
 
