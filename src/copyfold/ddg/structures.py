@@ -49,6 +49,7 @@ _BACKBONE = ("N", "CA", "C", "O")
 _SASA_POINTS = 500
 _LONGEST_PEPTIDE_BOND = 2.0  # Å, C to N; 1.33 in a good model
 _LONGEST_CA_STEP = 4.5  # Å; 3.8 in a good model
+_WIDEST = 5000.0  # Å; a virus capsid has 1000
 _STATES = {"a": "H", "b": "E"}
 
 
@@ -205,6 +206,10 @@ def _parse(path: Path, text: str, is_cif: bool) -> Any:
     ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: not a readable structure ({reason}); check that the file is whole") from None
+    if not np.isfinite(atoms.coord).all() or (len(atoms) and np.ptp(atoms.coord, axis=0).max() > _WIDEST):
+        raise InputError(
+            f"{path}: coordinates are not numbers or lie more than {_WIDEST:g} Å apart; the file is damaged"
+        )
     return atoms[~np.isin(atoms.element, ["H", "D"])]
 
 

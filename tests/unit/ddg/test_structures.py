@@ -233,6 +233,13 @@ def test_no_file_and_no_protein_are_refused(tmp_path: Path) -> None:
         read_structure(save(tmp_path / "hem.pdb", ligand))
 
 
+def test_coordinates_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    atoms = chain_atoms()
+    atoms.coord[-1] = 9000
+    with pytest.raises(InputError, match="more than 5000 Å apart"):
+        read_structure(save(tmp_path / "far.pdb", atoms))
+
+
 def test_a_residue_number_given_twice_is_refused(tmp_path: Path) -> None:
     again = chain_atoms(("TRP",), first=2)
     again.coord += 40
