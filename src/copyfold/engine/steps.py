@@ -33,7 +33,8 @@ class Step:
         self._noise = torch.Generator(data.device)
         self._gradient_clip = gradient_clip
         self._weights: dict[str, Tensor] = {}
-        self._sums: dict[str, Tensor] = {}
+        self._names: list[str] = []
+        self._sums = torch.zeros(0, device=data.device)
         self._largest_norm = torch.zeros((), device=data.device)
 
     def begin_epoch(self, weights: Mapping[str, float], noise_seed: int) -> None:
@@ -41,7 +42,7 @@ class Step:
         self._noise.manual_seed(noise_seed)
         for name, weight in weights.items():
             self._weights.setdefault(name, torch.zeros((), device=self._data.device)).fill_(weight)
-        for total in (*self._sums.values(), self._largest_norm):
+        for total in (self._sums, self._largest_norm):
             total.zero_()
 
     def __call__(self, rows: Tensor) -> None:
@@ -52,17 +53,17 @@ class Step:
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._gradient_clip)
         self._optimizer.step()
-        self._largest_norm.copy_(torch.maximum(self._largest_norm, norm))
-        for name, term in (("loss", loss), *terms.named()):
-            if name not in self._sums:
-                self._sums[name] = torch.zeros((), device=term.device, dtype=term.dtype)
-            self._sums[name] += term.detach() * len(rows)
+        torch.maximum(self._largest_norm, norm, out=self._largest_norm)
+        names, values = zip(("loss", loss.detach()), *terms.named(), strict=True)
+        if not self._names:
+            self._names = list(names)
+            self._sums = torch.zeros(len(names), device=loss.device, dtype=loss.dtype)
+        self._sums.add_(torch.stack(values).detach(), alpha=len(rows))
 
     def totals(self) -> tuple[dict[str, float], float]:
         """Sum over the epoch's rows of each loss term, and the largest gradient norm before clipping."""
-        names = list(self._sums)
-        values = torch.stack([*(self._sums[name] for name in names), self._largest_norm]).tolist()
-        return dict(zip(names, values[:-1], strict=True)), values[-1]
+        values = torch.cat([self._sums, self._largest_norm[None]]).tolist()
+        return dict(zip(self._names, values[:-1], strict=True)), values[-1]
 
 
 @contextmanager
@@ -74,6 +75,86 @@ def _waiting_is_an_error() -> Iterator[None]:
         yield
     finally:
         torch.cuda.set_sync_debug_mode(mode)
+
+
+def _warm_up(work: Callable[[], None]) -> None:
+    """Do what is to be recorded, on a side stream.
+
+    What waits for the device cannot be recorded. It must be found out before: a recording that fails leaves torch's own
+    generator, of which dropout draws, in a state that no call leads out of.
+    """
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(_WARM_UP_CALLS):
+            work()
+        with _waiting_is_an_error():
+            work()
+    torch.cuda.current_stream().wait_stream(side)
+
+
+class Evaluation:
+    """Mean of each loss term over some rows, with the latent at its posterior mean.
+
+    Parameters
+    ----------
+    module : VAE
+    data : Tensor, (n_rows, n_features)
+    rows : Tensor, (n,), int64
+        On the data's device; always the same ones.
+    batch_size : int
+    """
+
+    def __init__(self, module: VAE, data: Tensor, rows: Tensor, batch_size: int) -> None:
+        self._module, self._data, self._n_rows = module, data, len(rows)
+        self._batches = torch.split(rows, batch_size)
+        self._names: list[str] = []
+        self._sums = torch.zeros(0, device=data.device)
+
+    def __call__(self) -> dict[str, float]:
+        """The means, by name; puts the module in evaluation mode."""
+        self._module.train(False)
+        self._run()
+        return {name: total / self._n_rows for name, total in zip(self._names, self._sums.tolist(), strict=True)}
+
+    @torch.no_grad()
+    def _run(self) -> None:
+        total: Tensor | None = None
+        for batch in self._batches:
+            names, values = zip(*self._module.loss(self._data[batch], None).named(), strict=True)
+            part = torch.stack(values) * len(batch)
+            total = part if total is None else total + part
+            self._names = list(names)
+        assert total is not None
+        if len(self._sums) != len(total):
+            self._sums = torch.zeros_like(total)
+        self._sums.copy_(total)
+
+
+class GraphedEvaluation(Evaluation):
+    """An evaluation whose kernels are recorded once and replayed; a module that cannot be recorded is run by calls."""
+
+    def __init__(self, module: VAE, data: Tensor, rows: Tensor, batch_size: int) -> None:
+        super().__init__(module, data, rows, batch_size)
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._recordable = True
+
+    def _run(self) -> None:
+        if self._graph is None and self._recordable:
+            try:
+                _warm_up(super()._run)
+                graph = torch.cuda.CUDAGraph()
+                with torch.cuda.graph(graph):
+                    super()._run()
+                self._graph = graph
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError:  # the step, which is recorded first, has said so
+                self._recordable = False
+        if self._graph is None:
+            super()._run()
+        else:
+            self._graph.replay()
 
 
 class GraphedStep(Step):
@@ -117,16 +198,7 @@ class GraphedStep(Step):
 
     def _record(self, step: Callable[[Tensor], None], rows: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor]:
         held_rows = rows.clone()
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(_WARM_UP_CALLS):
-                step(held_rows)
-            # What waits for the device cannot be recorded. It must be found out before: a recording that fails leaves
-            # torch's own generator, of which dropout draws, in a state that no call leads out of.
-            with _waiting_is_an_error():
-                step(held_rows)
-        torch.cuda.current_stream().wait_stream(side)
+        _warm_up(lambda: step(held_rows))
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self._noise)
         self._optimizer.zero_grad(set_to_none=True)
@@ -138,7 +210,7 @@ class GraphedStep(Step):
     def _unchanged(self) -> Iterator[None]:
         """Undo what the steps of the warm-up do, in place, for the graph holds the tensors' addresses."""
         tensors = [parameter.detach() for parameter in self._module.parameters()]
-        tensors += [*self._sums.values(), self._largest_norm]
+        tensors += [self._sums, self._largest_norm]
         kept = [tensor.clone() for tensor in tensors]
         moments = {id(t): t.clone() for t in self._optimizer_tensors()}
         try:
@@ -151,9 +223,8 @@ class GraphedStep(Step):
                     tensor.copy_(moments[id(tensor)])
                 else:  # made by the first step: AdamW's moments and count begin at 0
                     tensor.zero_()
-            for total in self._sums.values():
-                if all(total is not tensor for tensor in tensors):
-                    total.zero_()
+            if all(self._sums is not tensor for tensor in tensors):  # made by the first step, too
+                self._sums.zero_()
 
     def _optimizer_tensors(self) -> Iterator[Tensor]:
         for state in self._optimizer.state.values():
