@@ -97,6 +97,19 @@ def test_gene_calls_have_an_interval_a_quality_and_a_reason(ours, run):
     assert (calls.loc[calls["mixed_blaSHV"] == 1, "blaSHV"] == 1).all()
 
 
+def test_plasmid_calls_have_an_interval_a_quality_and_a_reason(ours, run):
+    calls = read_table(run / "plasmid_gene_calls.tsv")
+    models = json.loads((run / "plasmid_models.json").read_text())
+    assert "blaCTX-M" in models
+    for family in models:
+        parts = [calls[f"{name}_{family}"] for name in ("lower", "pcn", "upper")]
+        called = calls[family] >= 0
+        assert (calls[f"filter_{family}"] == "PASS").eq(called).all()
+        assert (parts[0][called] <= parts[2][called]).all()
+        assert parts[1][called & (calls[family] == 0)].max() < 0.3
+        assert calls[f"quality_{family}"].between(0, 99).all()
+
+
 def test_stages_can_be_run_again_and_give_the_same(run, copyfold, tmp_path):
     again = shutil.copytree(run, tmp_path / "run")
     for stage in ("infer", "segment", "call", "evaluate"):

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from copyfold.app.report import REPORT_STAGE, report_stage
+from copyfold.cnv.callers import PLASMID_MODELS
 from copyfold.cnv.config import CnvConfig
 from copyfold.cnv.inputs import CnvInputs, load_inputs
 from copyfold.cnv.pipeline import ARTEFACTS, STAGES, Job, train
@@ -170,6 +171,9 @@ def call_new(
         )
         with _true_status(run):
             write_bytes(run.file("checkpoint.pth"), checkpoint.read_bytes())
+            models = Path(run_path) / PLASMID_MODELS
+            if models.exists():
+                write_bytes(run.file(PLASMID_MODELS), models.read_bytes())
             write_npy(run.file("sample_ids.npy"), inputs.store.sample_ids)
             run.start_stage("train")
             run.finish_stage("train", elsewhere=True)

@@ -6,10 +6,10 @@ The documents' rules, completed as docs/methods/copy-number.md says. cn is −1 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,12 @@ from copyfold.cnv.families import family_of
 from copyfold.cnv.segmentation import ExpectedDepths
 from copyfold.cnv.store import Contigs
 from copyfold.errors import InputError
+
+if TYPE_CHECKING:
+    from copyfold.cnv.inputs import CnvInputs
+
+PLASMID_MODELS = "plasmid_models.json"
+"""What a caller learnt of plasmid genes, in a run's folder; goes with the run to new isolates."""
 
 
 class GeneCalls(NamedTuple):
@@ -68,6 +74,21 @@ class GeneCaller(Protocol):
     def call_chromosomal(self, gene: Gene, batch: SegmentedDepths) -> GeneCalls: ...
 
     def call_plasmid(self, depth: np.ndarray, medians: np.ndarray, absent_threshold: float | None) -> GeneCalls: ...
+
+
+@runtime_checkable
+class CohortPlasmidCaller(Protocol):
+    """What a ``cnv`` module may have besides: calls of plasmid genes that look at all isolates together."""
+
+    def call_plasmids(
+        self,
+        inputs: CnvInputs,
+        depth: np.ndarray,
+        targets: Sequence[PlasmidTarget],
+        chromosomal: pd.DataFrame,
+        run: Path,
+        trained_elsewhere: bool,
+    ) -> dict[str, GeneCalls]: ...
 
 
 class GeneCnvCaller:

@@ -18,7 +18,7 @@ CONTIG_ALIASES = (
 )
 """Accessions of the same sequence (RefSeq, INSDC)."""
 
-_OPTIONAL = ("absent_threshold", "family", "role")
+_OPTIONAL = ("absent_threshold", "family", "role", "gc")
 _ROLES = ("chromosome", "plasmid")
 
 
@@ -36,6 +36,8 @@ class Gene:
         PCN below which a plasmid gene counts as absent; None takes the configuration's.
     family : str or None
         Genes of one family are called together; None takes it from the name (`families.family_of`).
+    gc : float or None
+        Share of G and C, 0..1.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Gene:
     end: int
     absent_threshold: float | None = None
     family: str | None = None
+    gc: float | None = None
 
 
 DEFAULT_CHROMOSOMAL_PANEL = (Gene("blaSHV", "NC_016845.1", 2_549_402, 2_550_263),)
@@ -53,7 +56,7 @@ DEFAULT_CHROMOSOMAL_PANEL = (Gene("blaSHV", "NC_016845.1", 2_549_402, 2_550_263)
 def read_gene_table(path: Path, role: Literal["chromosome", "plasmid"] | None = None) -> tuple[Gene, ...]:
     """Read a coordinates table: gene, contig, start, end (1-based inclusive).
 
-    Published tables call the first column call_id, too. Optional columns are absent_threshold, family and role;
+    Published tables call the first column call_id, too. Optional columns are absent_threshold, family, role and gc;
     further ones are ignored. A reference's genes.tsv is such a table.
 
     Parameters
@@ -89,7 +92,8 @@ def read_gene_table(path: Path, role: Literal["chromosome", "plasmid"] | None = 
             raise InputError(f"{where}: gene '{name}' is empty or stands twice; each gene needs one name and one line")
         said = {column: cells[place] for column, place in optional.items()}
         absent = _threshold(said.get("absent_threshold", ""), where)
-        genes[name] = Gene(name, contig, start - 1, end, absent, said.get("family") or None)
+        gc = _share(said.get("gc", ""), where)
+        genes[name] = Gene(name, contig, start - 1, end, absent, said.get("family") or None, gc)
         # published tables tell what a gene does in a column of this name
         if role and said.get("role") in _ROLES and said["role"] != role:
             elsewhere.add(name)
@@ -97,6 +101,17 @@ def read_gene_table(path: Path, role: Literal["chromosome", "plasmid"] | None = 
     if not kept:
         raise InputError(f"{path}: none of its {len(genes)} genes has the role {role}; give a table that has one")
     return kept
+
+
+def _share(text: str, where: str) -> float | None:
+    """A cell of column gc; published tables leave it empty or have a column of their own of this name."""
+    try:
+        share = float(text)
+    except ValueError:
+        return None
+    if not 0 <= share <= 1:
+        raise InputError(f"{where}: gc '{text}' must be a share from 0 to 1")
+    return share
 
 
 def _threshold(text: str, where: str) -> float | None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from copyfold.cnv.bin_table import BinTable
-from copyfold.cnv.callers import GeneCalls, GeneCnvCaller, SegmentedDepths
+from copyfold.cnv.callers import GeneCalls, GeneCnvCaller, PlasmidTarget, SegmentedDepths
 from copyfold.cnv.config import CnvConfig
 from copyfold.cnv.coordinates import Gene, find_gene_bins
 from copyfold.cnv.count_segmenter import sample_dispersion
 from copyfold.cnv.countmodel import call_genes
+from copyfold.cnv.inputs import CnvInputs
 from copyfold.cnv.models.count_model import load_count_model
+from copyfold.cnv.plasmid_panel import call_panel
 
 PASS = "PASS"
 
@@ -33,6 +37,7 @@ class CountCaller:
         self.contigs = bins.contigs
         self.model = load_count_model(checkpoint, len(bins))
         self.plasmids = GeneCnvCaller(bins, config, checkpoint)
+        self.config = config
 
     def call_chromosomal(self, gene: Gene, batch: SegmentedDepths) -> GeneCalls:
         """Call one gene in a batch of samples.
@@ -58,6 +63,27 @@ class CountCaller:
         }
         return GeneCalls(genes.cn[:, 0].astype(np.int64), genes.depth_ratio[:, 0].astype(np.float64), columns)
 
+    def call_plasmids(
+        self,
+        inputs: CnvInputs,
+        depth: np.ndarray,
+        targets: Sequence[PlasmidTarget],
+        chromosomal: pd.DataFrame,
+        run: Path,
+        trained_elsewhere: bool,
+    ) -> dict[str, GeneCalls]:
+        """Call all plasmid genes and families; see `copyfold.cnv.plasmid_panel.call_panel`."""
+        return call_panel(
+            inputs,
+            depth,
+            targets,
+            chromosomal,
+            run,
+            bins_path=self.config.bins_path,
+            amplified_from=self.config.pcn_amp_threshold,
+            trained_elsewhere=trained_elsewhere,
+        )
+
     def call_plasmid(self, depth: np.ndarray, medians: np.ndarray, absent_threshold: float | None) -> GeneCalls:
-        """Call one plasmid gene or family, as ``06_gene_cnv_caller`` does."""
+        """PCN of one member of a family, as ``06_gene_cnv_caller`` has it."""
         return self.plasmids.call_plasmid(depth, medians, absent_threshold)

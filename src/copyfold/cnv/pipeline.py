@@ -19,7 +19,15 @@ import pyarrow.parquet as pq
 import torch
 
 from copyfold.cnv.call_tables import called_genes, count_kinds, read_calls, write_calls
-from copyfold.cnv.callers import GeneCaller, SegmentedDepths, plasmid_targets, spread_segments
+from copyfold.cnv.callers import (
+    PLASMID_MODELS,
+    CohortPlasmidCaller,
+    GeneCaller,
+    GeneCalls,
+    SegmentedDepths,
+    plasmid_targets,
+    spread_segments,
+)
 from copyfold.cnv.config import CnvConfig
 from copyfold.cnv.evaluation import summarise_segments
 from copyfold.cnv.evaluation_text import format_evaluation
@@ -41,7 +49,7 @@ ARTEFACTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "train": ("checkpoint.pth", "last.pth", "training_log.tsv", "sample_ids.npy"),
         "infer": ("reconstructions.npy", "latents.npy", "dispersions.npy"),
         "segment": ("segments.parquet", RECURRENT_NAME),
-        "call": ("gene_calls.tsv", "plasmid_gene_calls.tsv"),
+        "call": ("gene_calls.tsv", "plasmid_gene_calls.tsv", PLASMID_MODELS),
         "evaluate": ("evaluation.txt", "metrics.json"),
     }
 )
@@ -201,7 +209,7 @@ def call(job: Job) -> dict[str, Any]:
     caller: GeneCaller = job.module("cnv")(job.inputs.bins, job.config, job.run.file("checkpoint.pth"))
     chromosomal = _chromosomal_calls(job, caller)
     write_calls(job.run.file("gene_calls.tsv"), chromosomal)
-    plasmids = None if job.inputs.plasmid_store is None else _plasmid_calls(job, caller)
+    plasmids = None if job.inputs.plasmid_store is None else _plasmid_calls(job, caller, chromosomal)
     if plasmids is None:
         job.run.file("plasmid_gene_calls.tsv").unlink(missing_ok=True)
     else:
@@ -242,7 +250,7 @@ def _chromosomal_calls(job: Job, caller: GeneCaller) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def _plasmid_calls(job: Job, caller: GeneCaller) -> pd.DataFrame:
+def _plasmid_calls(job: Job, caller: GeneCaller, chromosomal: pd.DataFrame) -> pd.DataFrame:
     store, plasmid_store = job.inputs.store, job.inputs.plasmid_store
     assert plasmid_store is not None
     assert job.inputs.plasmid_columns is not None
@@ -256,10 +264,18 @@ def _plasmid_calls(job: Job, caller: GeneCaller) -> pd.DataFrame:
     depth = np.where(rows[:, None] >= 0, plasmid_store.counts[np.maximum(rows, 0)].astype(np.float64), np.nan)
     targets, members = plasmid_targets(job.inputs.plasmid_columns, job.inputs.plasmid_genes)
     table: dict[str, np.ndarray] = {"sample_id": store.sample_ids}
+    of_cohort: dict[str, GeneCalls] = {}
+    if isinstance(caller, CohortPlasmidCaller):
+        elsewhere = "trained_in" in job.run.record
+        of_cohort = caller.call_plasmids(job.inputs, depth, targets, chromosomal, job.run.path, elsewhere)
+    else:
+        job.run.file(PLASMID_MODELS).unlink(missing_ok=True)
     for target in targets:
-        summed = depth[:, target.columns].sum(axis=1)
-        calls = caller.call_plasmid(summed, job.inputs.medians, target.absent_threshold)
+        calls = of_cohort.get(target.name) or caller.call_plasmid(
+            depth[:, target.columns].sum(axis=1), job.inputs.medians, target.absent_threshold
+        )
         table[target.name], table[f"pcn_{target.name}"] = calls.cn, calls.ratio
+        table |= {f"{name}_{target.name}": values for name, values in calls.columns.items()}
     for member in members:
         calls = caller.call_plasmid(depth[:, member.columns[0]], job.inputs.medians, member.absent_threshold)
         table[f"pcn_{member.name}"] = calls.ratio

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,8 @@ from sklearn.metrics import matthews_corrcoef
 
 from copyfold.cnv.plasmids import FamilyModel, Source, call_family, fit_family, gene_levels
 from copyfold.cnv.plasmids.calls import LOW_DEPTH, NOT_COUNTED
+from copyfold.cnv.plasmids.cohort import PlasmidCohort, call_cohort, models_as_json, models_from_json
+from copyfold.errors import InputError
 
 OWN = np.array([[0.85, 0.15], [0.2, 0.8]])
 FOREIGN = np.array([0.5, 0.5])
@@ -196,3 +200,40 @@ def test_without_gc_the_level_is_the_median():
     found = gene_levels(counts, np.median(counts, axis=1), 2)
     np.testing.assert_array_equal(found.level, np.median(counts, axis=1)[:, None] * np.ones(2))
     assert (found.dispersion < 0.003).all()
+
+
+# A cohort
+
+
+def planted_cohort(n, seed):
+    depth, level, truth, other = planted(n, seed, share=0.12)
+    rng = np.random.default_rng(seed)
+    counts = negative_binomial(rng, np.repeat(level[:, :1], 300, axis=1), 0.01)
+    sources = (Source("blaSHV", other),)
+    families = {"blaCTX-M": [0, 1]}
+    return PlasmidCohort(depth, level[:, 0], counts, None, np.full(2, np.nan), families, sources), truth
+
+
+def test_new_isolates_are_called_with_what_a_cohort_taught():
+    cohort, _ = planted_cohort(1200, seed=9)
+    _, models = call_cohort(cohort, None, 1.5)
+    read_back = models_from_json(json.loads(json.dumps(models_as_json(models))), "models")
+    assert read_back["blaCTX-M"].source == models["blaCTX-M"].source == "blaSHV"
+    few, truth = planted_cohort(40, seed=10)
+    calls, used = call_cohort(few, read_back, 1.5)
+    assert used["blaCTX-M"] is read_back["blaCTX-M"]
+    judged = calls["blaCTX-M"].cn >= 0
+    assert ((calls["blaCTX-M"].cn > 0) == (truth > 0))[judged].all()
+
+
+def test_few_isolates_without_a_cohort_are_called_by_what_is_usual():
+    cohort, truth = planted_cohort(12, seed=11)
+    calls, used = call_cohort(cohort, None, 1.5)
+    assert used["blaCTX-M"].source is None
+    assert ((calls["blaCTX-M"].cn > 0) == (truth > 0))[calls["blaCTX-M"].cn >= 0].mean() > 0.8
+
+
+@pytest.mark.parametrize("content", [[], {"blaCTX-M": {}}, {"blaCTX-M": 3}])
+def test_models_that_are_none_are_refused(content):
+    with pytest.raises(InputError, match="models of plasmid families"):
+        models_from_json(content, "run/plasmid_models.json")

@@ -82,8 +82,8 @@ def test_truth_tables_and_coordinates(cohort: SimulatedCohort, folder: Path) -> 
     gene = cohort.geometry.panel[0]
     assert read(folder / "gene_coords.tsv").to_numpy().tolist() == [["blaSHV", "NC_016845.1", gene.start + 1, gene.end]]
     plasmid = read(folder / "plasmid_gene_coords.tsv")
-    assert plasmid.columns.tolist() == ["gene", "contig", "start", "end", "absent_threshold", "family"]
-    assert plasmid.iloc[0].tolist() == ["blaKPC-2", "NC_016846.1", 20557, 21435, 0.2, "blaKPC"]
+    assert plasmid.columns.tolist() == ["gene", "contig", "start", "end", "absent_threshold", "family", "gc"]
+    assert plasmid.iloc[0].tolist() == ["blaKPC-2", "NC_016846.1", 20557, 21435, 0.2, "blaKPC", 0.615]
 
 
 def test_config_points_at_files_that_exist(folder: Path) -> None:

@@ -12,6 +12,7 @@ _USUAL = 0.5
 """Natural logarithms of depth farther than this from the median are copies or absences, and fit nothing."""
 _LEAST_DISPERSION = 1e-3
 _MIN_BINS = 50
+_FEW = 10
 
 
 class GeneLevels(NamedTuple):
@@ -72,8 +73,10 @@ def gene_levels(
                 relative[row] -= powers @ curve
                 bias[row] = at_genes @ curve
     residual = np.where(usual, relative, np.nan)
-    seen = np.isfinite(residual).sum(axis=0) >= min(10, len(residual))
-    residual = residual[:, seen] - np.nanmedian(residual[:, seen], axis=0)
+    seen = np.isfinite(residual).sum(axis=0) >= min(_FEW, len(residual))
+    residual = residual[:, seen]
+    if len(residual) >= _FEW:  # fewer cannot say how a bin usually deviates: that then counts as noise
+        residual = residual - np.nanmedian(residual, axis=0)
     residual = np.nan_to_num(residual)
     residual -= _trend(residual)
     kept = usual[:, seen]

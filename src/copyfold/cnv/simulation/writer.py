@@ -141,7 +141,7 @@ def _bins(cohort: SimulatedCohort) -> pd.DataFrame:
 def _plasmid_coordinates() -> pd.DataFrame:
     table = pd.DataFrame([asdict(gene) for gene in PANEL]).rename(columns={"name": "gene", "x1": "end"})
     table["start"] = table["x0"] + 1
-    return table[["gene", "contig", "start", "end", "absent_threshold", "family"]]
+    return table[["gene", "contig", "start", "end", "absent_threshold", "family", "gc"]]
 
 
 def _settings_text(cohort: SimulatedCohort) -> str:
