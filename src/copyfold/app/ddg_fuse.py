@@ -19,6 +19,7 @@ from copyfold.app.ddg_results import (
     write_metrics,
     write_predictions,
 )
+from copyfold.app.report import report_stage
 from copyfold.core.console import Console, format_seconds
 from copyfold.core.files import file_digest, write_text
 from copyfold.core.rundir import begin_run, own_run, read_run_record
@@ -124,6 +125,7 @@ def fuse_specialists(
             }
             facts |= _gain(rows, predicted, inputs.predicted(base), console)
             run.finish_stage("train", seconds=round(seconds, 2), **facts)
+            report_stage(run, console)
             run.finish("complete")
             console.say(f"fusion: done in {format_seconds(seconds)}")
     return home

@@ -166,11 +166,12 @@ def _attention(path: Path) -> pd.DataFrame | None:
     if not path.exists():
         return None
     try:
-        table = pd.read_csv(path, comment="#").apply(pd.to_numeric)
+        table = pd.read_csv(path, comment="#")
+        table = table.assign(**{name: pd.to_numeric(table[name]) for name in table.columns[1:]})
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); refine again") from None
-    if "dimension" not in table.columns or len(table.columns) < 2 or not len(table):
-        raise InputError(f"{path}: needs columns dimension and layer1; refine again")
+        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); train again") from None
+    if len(table.columns) < 2 or not len(table):
+        raise InputError(f"{path}: holds no weights; train again")
     return table
 
 

@@ -22,7 +22,7 @@ from copyfold.report.pictures import png_of, svg_of
 
 REPORT = "report.html"
 REPORT_STAGE = "report"
-DDG_KINDS = ("specialist", "refiner")
+DDG_KINDS = ("specialist", "refiner", "fusion")
 """``kind`` of the runs of `copyfold ddg`; those of `copyfold cnv` have none."""
 
 

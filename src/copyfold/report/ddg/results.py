@@ -40,7 +40,7 @@ class DdgResults:
     latents : numpy.ndarray or None, (n, latent_dim)
         Posterior means, a row for each of `predictions`.
     attention : pandas.DataFrame or None
-        dimension, and a column per layer.
+        Of a transformer: dimension, and a column per layer. Of a fusion: what reads, and a column for what it reads.
     others : tuple of RunScore
         Runs in the same folder, this one among them.
     unread : tuple of str

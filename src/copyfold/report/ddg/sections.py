@@ -49,9 +49,7 @@ def _sections(results: DdgResults) -> Iterator[Section]:
     if results.latents is not None and len(results.latents) > 2:
         yield latent(results)
     if results.attention is not None:
-        caption = "What the transformer's readout attends to, mean over the validation rows."
-        figure = Figure(plots.attention_bars(results.attention), caption)
-        yield Section("attention", "Attention", (figure,))
+        yield attention(results.attention)
     yield predictions(results)
     yield run_facts(results.record)
 
@@ -153,6 +151,16 @@ def latent(results: DdgResults) -> Section:
     scores, share = principal_axes(results.latents)
     caption = "Mutations on the first two principal axes of the latent's means, the same map three times."
     return Section("latent", "What the model learned", (Figure(plots.latent_map(results, scores, share), caption),))
+
+
+def attention(weights: pd.DataFrame) -> Section:
+    """What a transformer's readout attends to, by latent dimension; of a fusion, which model reads which."""
+    if "dimension" in weights.columns:
+        caption = "What the transformer's readout attends to, mean over the validation rows."
+        return Section("attention", "Attention", (Figure(plots.attention_bars(weights), caption),))
+    rows = tuple(tuple(row) for row in weights.itertuples(index=False))
+    caption = "Mean attention over the validation rows: each line reads the models of the columns"
+    return Section("attention", "Attention", (Table(caption, tuple(map(str, weights.columns)), rows),))
 
 
 def predictions(results: DdgResults) -> Section:
