@@ -47,6 +47,7 @@ COMMANDS = [
     ("ddg",),
     ("ddg", "train"),
     ("ddg", "refine"),
+    ("ddg", "fuse"),
     ("ddg", "data"),
     ("ddg", "data", "import"),
     ("ddg", "data", "list"),
