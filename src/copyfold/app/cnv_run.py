@@ -222,7 +222,7 @@ def rerun_stage(run_path: Path, stage: str, overrides: Sequence[str], *, device:
         digests = _digests(config)
         for key, reader in READ_BY.items():
             before = order.index(reader) < order.index(stage)
-            if before and digests.get(key) != run.record["inputs"].get(key):
+            if before and digests.get(key) != run.record.get("inputs", {}).get(key):
                 raise RunError(f"{key}: its content is no longer what stage {reader} read; run stage {reader} again")
         run.record |= {"config": config.model_dump(mode="json"), "inputs": digests}
         run.forget_stages(later)

@@ -15,14 +15,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pysam
 
 from copyfold.app.finished_runs import open_copy_ratios, open_run_store
 from copyfold.cnv import exports
 from copyfold.cnv.call_tables import read_calls
 from copyfold.cnv.reference import read_reference
+from copyfold.cnv.segments_file import SEGMENT_COLUMNS, segment_parts
 from copyfold.cnv.store import Contigs, Store
 from copyfold.core.console import Console
 from copyfold.core.files import atomic_folder, atomic_path, read_npy, write_json
@@ -43,8 +42,6 @@ PER_SAMPLE = frozenset({"vcf", "bed", "bedgraph"})
 """Formats of which a folder holds one file per sample."""
 WIDE_VCF = 200
 _STAGE_ORDER = ("train", "infer", "segment", "call")
-_COLUMNS = ["sample_id", "chrom", "x0", "x1", "cn", "confidence", "ratio", "n_bins", "n_masked", "mixed"]
-_BATCH_ROWS = 65_536
 _BATCH_SAMPLES = 64
 _FILE_ENDINGS = (*(e for endings in ENDINGS.values() for e in endings), ".gz", ".bcf", ".tsv", ".json", ".txt", ".csv")
 
@@ -286,26 +283,17 @@ class _Export:
         InputError
             It cannot be read.
         """
-        path = self.run / "segments.parquet"
-        again = f"`copyfold cnv segment {self.run}` makes it again"
         missing = set(self.samples)
         chosen = frozenset(self.samples)
-        try:
-            with pq.ParquetFile(path) as table:
-                lacking = set(_COLUMNS) - set(table.schema_arrow.names)
-                if lacking:
-                    raise InputError(f"{path}: has no column {min(lacking)}; {again}")
-                for batch in table.iter_batches(batch_size=_BATCH_ROWS, columns=_COLUMNS):
-                    part = batch.to_pandas()
-                    part = part[part["sample_id"].isin(chosen)]
-                    missing.difference_update(part["sample_id"].unique())
-                    yield part
-        except FileNotFoundError:
-            raise RunError(f"{path}: missing; {again}") from None
-        except pa.ArrowException as error:
-            raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); {again}") from None
+        for segments in segment_parts(self.run, list(SEGMENT_COLUMNS)):
+            part = segments[segments["sample_id"].isin(chosen)]
+            missing.difference_update(part["sample_id"].unique())
+            yield part
         if missing:
-            raise RunError(f"{path}: has no segments of sample {min(missing)}; {again}")
+            raise RunError(
+                f"{self.run / 'segments.parquet'}: has no segments of sample {min(missing)}; "
+                f"`copyfold cnv segment {self.run}` makes it again"
+            )
 
     def _kept(self, keep: Callable[[pd.DataFrame], np.ndarray], order: list[str]) -> pd.DataFrame:
         """The chosen samples' segments for which `keep` is true; names as categories in the order of run and store."""

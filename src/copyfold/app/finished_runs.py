@@ -19,7 +19,7 @@ from copyfold.cnv.store import Store, open_store
 from copyfold.core.config import build_config
 from copyfold.core.files import file_digest
 from copyfold.core.registry import find_modules_in
-from copyfold.errors import InputError, RunError
+from copyfold.errors import InputError
 
 
 def open_run_store(run: Path, record: Mapping[str, Any], samples: list[str], *, unchanged: bool = False) -> Store:
@@ -77,12 +77,7 @@ def open_copy_ratios(run: Path, record: Mapping[str, Any], store: Store) -> Copy
     CopyfoldError
         A file or plug-in of the run is missing.
     """
-    reconstructions, dispersions = read_expected(Path(run))
-    if reconstructions.shape != store.counts.shape:
-        raise RunError(
-            f"{run}: reconstructions.npy has shape {reconstructions.shape}, the store {store.counts.shape}; "
-            f"`copyfold cnv infer {run}` makes it again"
-        )
+    reconstructions, dispersions = read_expected(Path(run), store.counts.shape)
     find_modules_in(Path(record.get("config_folder", run)))
     config = config_without_inputs(run, record)
     segmenter = REGISTRIES["hmm"].resolve(config.hmm)(BinTable(store.contigs), config, Path(run) / "checkpoint.pth")

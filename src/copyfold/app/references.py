@@ -14,12 +14,13 @@ from copyfold.cnv.coordinates import read_gene_table
 from copyfold.cnv.reference.annotation import gene_format, parse_genbank, parse_gff3
 from copyfold.cnv.reference.bins import make_bins
 from copyfold.cnv.reference.build import gc_of_bins, genes_from_hits, order_contigs, place_features, place_table
-from copyfold.cnv.reference.fasta import FastaRecord, format_fasta, parse_fasta, read_fasta, read_packed
+from copyfold.cnv.reference.fasta import FastaRecord, format_fasta, parse_fasta, read_fasta
 from copyfold.cnv.reference.folder import FASTA_NAME, ReferenceContig, ReferenceGene, write_tables
 from copyfold.cnv.reference.gene_search import GeneSearch, gene_aligner, search_genes
 from copyfold.cnv.reference.mappability import MappabilitySettings, count_reads, mappability
 from copyfold.core.console import Console
 from copyfold.core.files import atomic_folder, check_vacant, file_digest, write_text
+from copyfold.core.packed import read_unpacked
 from copyfold.errors import ConfigError, InputError
 
 _SHORTEST_BIN = 50
@@ -158,7 +159,7 @@ def _find_genes(
     options: BuildOptions,
     console: Console,
 ) -> list[ReferenceGene]:
-    data = read_packed(path)
+    data = read_unpacked(path)
     form = gene_format(data)
     if form == "fasta":
         found = search_genes(

@@ -33,10 +33,16 @@ def read_calls(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path, sep="\t", dtype={"sample_id": str}, keep_default_na=False, na_values=[""])
     except FileNotFoundError:
         raise RunError(f"{path}: missing; run `copyfold cnv call {Path(path).parent}`") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); run `cnv call` again") from None
     if "sample_id" not in table.columns:
         raise InputError(f"{path}: cannot be read (it has no column sample_id); run `cnv call` again")
+    if table["sample_id"].isna().any() or table["sample_id"].duplicated().any():
+        raise InputError(f"{path}: a row has no sample_id, or one that stands twice; run `cnv call` again")
+    for gene in called_genes(table):
+        for name in {gene, f"crr_{gene}", f"pcn_{gene}"} & set(table.columns):
+            if table[name].dtype.kind not in "if":
+                raise InputError(f"{path}: column '{name}' holds other than numbers; run `cnv call` again")
     return table
 
 

@@ -186,10 +186,8 @@ def segment(job: Job) -> dict[str, Any]:
 
 def _expected_depths(job: Job) -> Callable[[slice], ExpectedDepths]:
     """What reads a batch of counts beside what stage infer made of them."""
-    counts, path = job.inputs.store.counts, job.run.file("reconstructions.npy")
-    reconstructions, dispersions = read_expected(job.run.path)
-    if reconstructions.shape != counts.shape:
-        raise RunError(f"{path}: has shape {reconstructions.shape}, the store {counts.shape}; infer again")
+    counts = job.inputs.store.counts
+    reconstructions, dispersions = read_expected(job.run.path, counts.shape)
 
     def read(rows: slice) -> ExpectedDepths:
         dispersion = None if dispersions is None else dispersions[rows]
@@ -198,10 +196,27 @@ def _expected_depths(job: Job) -> Callable[[slice], ExpectedDepths]:
     return read
 
 
-def read_expected(run: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """reconstructions.npy of a run, mapped, and dispersions.npy where its architecture makes one."""
-    dispersions = run / "dispersions.npy"
-    return read_npy(run / "reconstructions.npy"), read_npy(dispersions, mmap=False) if dispersions.exists() else None
+def read_expected(run: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray | None]:
+    """reconstructions.npy of a run, mapped, and dispersions.npy where its architecture makes one.
+
+    Raises
+    ------
+    InputError
+        One of them cannot be read or does not hold numbers.
+    RunError
+        The reconstructions are not of the counts' `shape`.
+    """
+    paths = [Path(run) / name for name in ("reconstructions.npy", "dispersions.npy")]
+    reconstructions = read_npy(paths[0])
+    dispersions = read_npy(paths[1], mmap=False) if paths[1].exists() else None
+    for path, array in zip(paths, (reconstructions, dispersions), strict=True):
+        if array is not None and (array.dtype.kind != "f" or array.shape[:1] != shape[:1]):
+            raise InputError(f"{path}: holds {array.dtype} {array.shape}; `copyfold cnv infer {run}` makes it again")
+    if reconstructions.shape != shape:
+        raise RunError(
+            f"{paths[0]}: has shape {reconstructions.shape}, the store {shape}; `copyfold cnv infer {run}` again"
+        )
+    return reconstructions, dispersions
 
 
 def call(job: Job) -> dict[str, Any]:

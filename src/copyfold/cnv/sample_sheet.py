@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from copyfold.cnv.counting.sample_file import name_problem
-from copyfold.cnv.tables import Row, Table, read_bytes, read_table
+from copyfold.cnv.tables import Row, Table, read_table
+from copyfold.core.packed import read_unpacked
 from copyfold.errors import InputError
 
 COLUMNS = ("sample", "reads1", "reads2", "bam", "cram", "lineage")
@@ -148,7 +149,7 @@ def _open(path: Path) -> Table:
     """The sheet as a table: tab-separated if its header holds a tab, else comma-separated."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a table with the columns sample and reads1, bam or cram")
-    lines = read_bytes(path).splitlines()
+    lines = read_unpacked(path).splitlines()
     header = next((line for line in lines if line.strip() and not line.startswith((b"#", b"\xef\xbb\xbf#"))), b"")
     if b"\t" in header:
         return read_table(path, comment="#")
@@ -163,7 +164,7 @@ def _open(path: Path) -> Table:
 
 def _csv_rows(path: Path) -> Iterator[Row]:
     try:
-        text = read_bytes(path).decode("utf-8-sig")
+        text = read_unpacked(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path}: byte 0x{error.object[error.start]:02x} is not UTF-8; save it as UTF-8 text"

@@ -13,6 +13,19 @@ import pyarrow.parquet as pq
 from copyfold.cnv.recurrence import Events
 from copyfold.errors import InputError, RunError
 
+SEGMENT_COLUMNS = {
+    "sample_id": "text",
+    "chrom": "text",
+    "x0": "whole numbers",
+    "x1": "whole numbers",
+    "cn": "whole numbers",
+    "confidence": "numbers",
+    "ratio": "numbers",
+    "n_bins": "whole numbers",
+    "n_masked": "whole numbers",
+    "mixed": "yes or no",
+}
+"""Columns in their order, and what each holds; docs/formats/run.md."""
 _BATCH_ROWS = 65_536
 
 
@@ -43,21 +56,52 @@ def segment_parts(run: Path, columns: Sequence[str] | None = None) -> Iterator[p
     RunError
         There is no table.
     InputError
-        It cannot be read, or lacks a column.
+        It cannot be read, lacks a column, or a column or row holds what it must not.
     """
     path = Path(run) / "segments.parquet"
     again = f"run `copyfold cnv segment {run}`"
     try:
         with pq.ParquetFile(path) as table:
-            if lacking := set(columns or ()) - set(table.schema_arrow.names):
-                raise InputError(f"{path}: has no column {min(lacking)}; {again} again")
+            _check_columns(path, table.schema_arrow, columns or [], again)
             yield table.schema_arrow.empty_table().select(columns or table.schema_arrow.names).to_pandas()
             for batch in table.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
-                yield batch.to_pandas()
+                part = batch.to_pandas()
+                _check_rows(path, part, again)
+                yield part
     except FileNotFoundError:
         raise RunError(f"{path}: missing; {again}") from None
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); {again} again") from None
+    except (OSError, ValueError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: cannot be read ({reason}); {again} again") from None
+
+
+def _check_columns(path: Path, schema: pa.Schema, wanted: Sequence[str], again: str) -> None:
+    for name, kind in SEGMENT_COLUMNS.items():
+        if name not in schema.names:
+            if name in wanted:
+                raise InputError(f"{path}: has no column {name}; {again} again")
+            continue
+        found = schema.field(name).type if schema.names.count(name) == 1 else "several things"
+        fits = {
+            "text": ("string", "large_string"),
+            "whole numbers": ("int8", "int16", "int32", "int64", "uint32", "uint64"),
+            "numbers": ("float", "double"),
+            "yes or no": ("bool",),
+        }
+        if str(found) not in fits[kind]:
+            raise InputError(f"{path}: column {name} holds {found}, it must hold {kind}; {again} again")
+
+
+def _check_rows(path: Path, part: pd.DataFrame, again: str) -> None:
+    good = part.drop(columns="ratio", errors="ignore").notna().all(axis=1)  # where all is masked, there is no ratio
+    if {"x0", "x1"} <= set(part.columns):
+        good &= (part["x0"] >= 0) & (part["x0"] < part["x1"])
+    if "confidence" in part.columns:
+        good &= part["confidence"].between(0, 1)
+    if "cn" in part.columns:
+        good &= part["cn"] >= -1
+    if not good.all():
+        raise InputError(f"{path}: segment {part[~good].iloc[0].to_dict()} cannot be; {again} again")
 
 
 def read_event_segments(

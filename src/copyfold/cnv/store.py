@@ -220,6 +220,8 @@ def _check_names(path: Path, names: np.ndarray, expected: int, what: str, where:
     if len(names) != expected:
         raise InputError(f"{path}: {len(names)} {what} names for {expected} ({where}); they must match one to one")
     values, seen = np.unique(names, return_counts=True)
+    if strange := next((name for name in values.tolist() if name and not name.isprintable()), None):
+        raise InputError(f"{path}: {what} {strange!r} holds a tab, line break or other control character; rename it")
     if (seen > 1).any():
         repeated = values[seen > 1][0]
         rows = ", ".join(str(row) for row in np.flatnonzero(names == repeated)[:5])

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
+from copyfold.core.packed import DAMAGE, open_unpacked, unreadable
 from copyfold.errors import InputError
 
 Row = tuple[int, list[str]]
@@ -79,26 +77,6 @@ def read_table(path: Path, *, comment: str | None = None, may_be_empty: bool = F
     return Table(path, columns, _rows(path, len(columns), lines, may_be_empty))
 
 
-def read_bytes(path: Path) -> bytes:
-    """A file's contents, unpacked if they are gzipped.
-
-    Raises
-    ------
-    InputError
-        Missing, unreadable or damaged.
-    """
-    try:
-        with _open(Path(path)) as handle:
-            return handle.read()
-    except (OSError, EOFError, zlib.error) as error:
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path: Path, error: Exception) -> InputError:
-    reason = getattr(error, "strerror", None) or error
-    return InputError(f"{path}: cannot be read ({reason}); check the path and the file")
-
-
 def _rows(path: Path, width: int, lines: Iterator[Row], may_be_empty: bool) -> Iterator[Row]:
     empty = not may_be_empty
     for line, cells in lines:
@@ -115,22 +93,9 @@ def _rows(path: Path, width: int, lines: Iterator[Row], may_be_empty: bool) -> I
         raise InputError(f"{path}: a header and no rows; the table must hold at least one")
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[IO[bytes]]:
-    """The file's bytes, unpacked if it begins as gzip does."""
-    with path.open("rb") as handle:
-        zipped = handle.read(2) == b"\x1f\x8b"
-        handle.seek(0)
-        if zipped:
-            with gzip.open(handle) as unpacked:
-                yield unpacked  # type: ignore[misc]
-        else:
-            yield handle
-
-
 def _lines(path: Path, comment: str | None) -> Iterator[Row]:
     try:
-        with _open(path) as handle:
+        with open_unpacked(path) as handle:
             for line, raw in enumerate(handle, 1):
                 if b"\0" in raw:
                     raise InputError(f"{path}: line {line}: holds a NUL byte; save the table as plain UTF-8 text")
@@ -140,5 +105,5 @@ def _lines(path: Path, comment: str | None) -> Iterator[Row]:
     except UnicodeDecodeError as error:
         shown = error.object[error.start : error.start + 1].hex()
         raise InputError(f"{path}: line {line}: byte 0x{shown} is not UTF-8; save the table as UTF-8 text") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise _unreadable(path, error) from None
+    except DAMAGE as error:
+        raise unreadable(path, error) from None

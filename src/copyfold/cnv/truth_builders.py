@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from copyfold.cnv.families import family_of
-from copyfold.cnv.tables import Table, read_bytes, read_table
+from copyfold.cnv.tables import Table, read_table
 from copyfold.cnv.truth import KLEBORATE_BLA_COLUMNS, KLEBORATE_GENE, KLEBORATE_V3_PREFIX, count_shv
+from copyfold.core.packed import read_unpacked
 from copyfold.errors import InputError
 
 DOCUMENT_FAMILIES = ("blaSHV", "blaKPC", "blaNDM", "blaCTX-M", "qnrB", "blaOXA-48-like", "aac6-Ib-cr")
@@ -156,7 +157,7 @@ def _amrfinder_hits(path: Path, count_partial: bool) -> dict[str, Counter[str]]:
 
 
 def _has_rows(path: Path) -> bool:
-    return sum(bool(line.strip()) for line in read_bytes(path).splitlines()) > 1
+    return sum(bool(line.strip()) for line in read_unpacked(path).splitlines()) > 1
 
 
 def _first_column(table: Table, names: Sequence[str]) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
@@ -147,10 +148,23 @@ def _path_keys(model: type[FlatConfig]) -> set[str]:
 
 
 def _resolve(value: Any, folder: Path) -> Any:
+    """An absolute path; what can be none raises ConfigError, before somebody asks the system about it."""
     if not isinstance(value, str):
         return value
-    expanded = Path(value).expanduser()
-    return Path(expanded if expanded.is_absolute() else folder.resolve() / expanded).resolve()
+    try:
+        expanded = Path(value).expanduser()
+        resolved = Path(expanded if expanded.is_absolute() else folder.resolve() / expanded).resolve()
+        resolved.exists()  # as in Python 3.11, this raises where a name is too long
+    except (ValueError, OSError, RuntimeError) as error:
+        shown = _BRIEFLY.repr(value)
+        raise ConfigError(
+            f"{shown}: cannot be a path ({getattr(error, 'strerror', None) or error}); correct it"
+        ) from None
+    return resolved
+
+
+_BRIEFLY = reprlib.Repr()  # aliases of YAML make values whose full text has no end
+_BRIEFLY.maxstring = _BRIEFLY.maxother = 400
 
 
 def _explain(model: type[FlatConfig], item: ErrorDetails) -> str:
@@ -166,7 +180,7 @@ def _explain(model: type[FlatConfig], item: ErrorDetails) -> str:
     if not item["loc"]:
         return message
     value = str(item["input"]) if isinstance(item["input"], Path) else item["input"]
-    shown = "null" if value is None else repr(value)
+    shown = "null" if value is None else _BRIEFLY.repr(value)
     if item["type"] == "is_instance_of":
         message = "must be a path"
     return f"key '{name}' = {shown}: {message[0].lower()}{message[1:]}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -117,9 +118,17 @@ def read_json(path: Path) -> Any:
         The file is missing, unreadable or not JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        value = json.loads(text, parse_constant=_refuse_constant)
+        if "\\ud" in text.lower():  # half of a surrogate pair, which cannot be written or be in a path
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error}); restore or delete it") from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
 
 
 def write_npy(target: Path, array: np.ndarray) -> None:
@@ -176,25 +185,46 @@ def read_npy(path: Path, *, mmap: bool = True) -> np.ndarray:
     path = Path(path)
     try:
         with path.open("rb") as handle:
-            version = npy_format.read_magic(handle)
-            if version == (1, 0):
-                shape, _, dtype = npy_format.read_array_header_1_0(handle)
-            elif version == (2, 0):
-                shape, _, dtype = npy_format.read_array_header_2_0(handle)
-            else:
-                raise ValueError(f".npy version {version} is not supported")
+            shape, dtype = _read_header(handle)
             if dtype.hasobject:
                 return _object_array(read_string_records(handle), shape, dtype)
-        if mmap and dtype.itemsize and int(np.prod(shape)):
-            mapped: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-            return mapped
-        loaded: np.ndarray = np.load(path, allow_pickle=False)
-        return loaded
+            there = os.fstat(handle.fileno()).st_size - handle.tell()
+        if there < dtype.itemsize * math.prod(shape):
+            raise ValueError(f"{there} bytes of data for shape {shape} of {dtype}; the file is cut short")
+        in_place = mmap and dtype.itemsize and math.prod(shape)
+        array: np.ndarray = np.load(path, mmap_mode="r" if in_place else None, allow_pickle=False)
+        _check_text(array)
+        return array
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path") from None
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError, MemoryError) as error:
+    except (OSError, ValueError, EOFError, TypeError, MemoryError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: not a readable .npy array ({reason}); write it again with numpy.save") from error
+
+
+def _read_header(handle: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype; the handle is left where the data begin."""
+    version = npy_format.read_magic(handle)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f".npy version {version} is not supported")
+    read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+    try:
+        shape, _, dtype = read(handle)
+    except Exception as error:  # a header is a Python literal, and a damaged one fails in nearly any way
+        raise ValueError(str(error).splitlines()[0] if str(error) else "damaged header") from error
+    if any(length < 0 for length in shape):
+        raise ValueError(f"its shape is {shape}")
+    return shape, dtype
+
+
+def _check_text(array: np.ndarray) -> None:
+    """Refuse fixed-width text of numbers that are no characters, which Python cannot make strings of."""
+    for name in array.dtype.names or ():
+        _check_text(array[name])
+    if array.dtype.kind == "U" and array.size and array.dtype.itemsize:
+        codes = np.ascontiguousarray(array).view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+        if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes <= 0xDFFF))).any():
+            raise ValueError("it holds text that is no Unicode")
 
 
 def _object_array(records: list[Any], shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

@@ -20,6 +20,8 @@ from copyfold.core.files import read_json, write_json
 from copyfold.errors import RunError
 
 RUN_FORMAT = "copyfold-run/1"
+_PARTS: dict[str, type] = {"config": dict, "stages": dict, "inputs": dict, "config_folder": str, "status": str}
+_REQUIRED = ("config", "stages")
 
 
 def _now() -> str:
@@ -142,6 +144,11 @@ def read_run_record(path: Path) -> dict[str, Any]:
     record = read_json(run_json)
     if not isinstance(record, dict) or record.get("format") != RUN_FORMAT:
         raise RunError(f"{run_json}: not a run record of format {RUN_FORMAT}")
+    for key, kind in _PARTS.items():
+        if not isinstance(record.get(key, kind()), kind) or (key in _REQUIRED and key not in record):
+            raise RunError(f"{run_json}: damaged ('{key}' is missing or of the wrong kind); restore it from a copy")
+    if not all(isinstance(stage, dict) for stage in record["stages"].values()):
+        raise RunError(f"{run_json}: damaged (a stage is no record); restore it from a copy")
     return record
 
 

@@ -27,7 +27,7 @@ from copyfold.engine.checkpoints import load_checkpoint, save_checkpoint
 from copyfold.engine.schedules import Schedule
 from copyfold.engine.steps import Evaluation, GraphedEvaluation, GraphedStep, Step
 from copyfold.engine.vae import VAE
-from copyfold.errors import CopyfoldError
+from copyfold.errors import CopyfoldError, InputError
 
 _VALIDATION_BATCHES = 4
 """Training batches that are validated at once: no gradients are kept, and launches cost more than the arithmetic."""
@@ -277,7 +277,16 @@ class Trainer:
         write_text(self.log, self.format_log(state.rows))
 
     def _load_state(self, device: torch.device) -> _State:
-        content = load_checkpoint(self.last, device=device)
+        try:
+            return self._state_of(load_checkpoint(self.last, device=device), device)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(
+                f"{self.last}: does not hold the state of this training ({type(error).__name__}: {reason}); "
+                "restore it, or train again in another folder"
+            ) from error
+
+    def _state_of(self, content: dict[str, Any], device: torch.device) -> _State:
         self.module.load_state_dict(content["model_state_dict"])
         optimizer_state = content["optimizer_state_dict"]
         for group in optimizer_state["param_groups"]:  # the checkpoint may be of a run on another kind of device

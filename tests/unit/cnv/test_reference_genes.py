@@ -8,8 +8,9 @@ import pytest
 from copyfold.cnv.coordinates import Gene
 from copyfold.cnv.reference.annotation import gene_format, parse_genbank, parse_gff3
 from copyfold.cnv.reference.build import describe_contig, genes_from_hits, place_features, place_table
-from copyfold.cnv.reference.fasta import FastaRecord, format_fasta, read_packed, reverse_complement
+from copyfold.cnv.reference.fasta import FastaRecord, format_fasta, reverse_complement
 from copyfold.cnv.reference.gene_search import GeneHit, best_at_each_place, count_matches, gene_aligner, search_genes
+from copyfold.core.packed import read_unpacked
 from copyfold.errors import InputError
 
 PATH = Path("x")
@@ -217,7 +218,7 @@ def test_genbank_without_locus_or_place_is_refused():
 @pytest.mark.skipif(not DATA.exists(), reason="needs the shared data")
 def test_a_real_genbank_file():
     path = DATA / "peers" / "cnogpro_example" / "CP003467.gbk.gz"
-    data = read_packed(path)
+    data = read_unpacked(path)
     assert gene_format(data) == "genbank"
     annotation = parse_genbank(data.decode(), path)
     assert len(annotation.features) == 238

@@ -20,6 +20,7 @@ from copyfold.cnv.counting.quality import SampleQuality
 from copyfold.cnv.store import Contigs
 from copyfold.cnv.tables import read_table
 from copyfold.core.files import atomic_path, read_json, write_json
+from copyfold.core.packed import DAMAGE, open_unpacked
 from copyfold.errors import InputError
 
 COUNTS_FORMAT = "copyfold-counts/1"
@@ -182,11 +183,11 @@ def _check_places(contigs: Contigs, genes: Sequence[Gene], roles: Sequence[str])
 
 def _head(path: Path) -> dict[str, Any]:
     try:
-        with gzip.open(path, "rb") as handle:
+        with open_unpacked(path) as handle:
             first, second = (handle.readline(1 << 20).decode("utf-8", "replace").strip() for _ in range(2))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path") from None
-    except (OSError, EOFError, zlib.error) as error:
+    except DAMAGE as error:
         raise InputError(f"{path}: cannot be unpacked ({error}); count the sample again") from None
     if first != f"# {COUNTS_FORMAT}":
         raise InputError(

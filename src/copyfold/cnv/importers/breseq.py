@@ -24,7 +24,8 @@ from copyfold.cnv.importers.sample import (
     require_read_length,
 )
 from copyfold.cnv.store import Contigs
-from copyfold.cnv.tables import read_bytes, read_table
+from copyfold.cnv.tables import read_table
+from copyfold.core.packed import read_unpacked
 from copyfold.errors import InputError
 
 _ENDING = re.compile(r"\.?coverage\.(?:tab|tsv)(?:\.gz)?$")
@@ -56,7 +57,7 @@ def read_breseq_coverage(path: Path, bin_size: int) -> tuple[Contigs, np.ndarray
         Names file, line, value and rule; a table of sampled positions (``--resolution`` not 0) is refused.
     """
     path = Path(path)
-    text = read_bytes(path).decode("utf-8", errors="replace")
+    text = read_unpacked(path).decode("utf-8", errors="replace")
     wanted = ["position", *_COVERAGES]
     try:
         table = pd.read_csv(io.StringIO(text), sep="\t", comment="#", usecols=wanted)

@@ -23,7 +23,7 @@ from copyfold.cnv.importers.sample import (
     require_read_length,
 )
 from copyfold.cnv.store import Contigs
-from copyfold.cnv.tables import read_bytes
+from copyfold.core.packed import read_unpacked
 from copyfold.errors import ConfigError, InputError
 
 _COMMENTS = r"(?:#[^\n]*\n?)*"
@@ -78,7 +78,7 @@ def read_bedcov(path: Path, read_length: float | None) -> TableCounts:
 
 def _read_bed(path: Path, tool: str, widths: dict[int, str]) -> tuple[Contigs, np.ndarray]:
     """Intervals and the last column of a BED without header, (n_bins,), float64."""
-    text = read_bytes(path).decode("utf-8", errors="replace")
+    text = read_unpacked(path).decode("utf-8", errors="replace")
     try:
         body = io.StringIO(text[re.match(_COMMENTS, text).end() :])  # type: ignore[union-attr]  # it matches nothing, too
         table = pd.read_csv(body, sep="\t", header=None, dtype={0: str}, keep_default_na=False)

@@ -20,7 +20,8 @@ from copyfold.cnv.importers.sample import (
     refuse_read_length,
 )
 from copyfold.cnv.store import Contigs
-from copyfold.cnv.tables import read_bytes, read_table
+from copyfold.cnv.tables import read_table
+from copyfold.core.packed import read_unpacked
 from copyfold.errors import InputError
 
 GATK_COLUMNS = ("CONTIG", "START", "END", "COUNT")
@@ -39,7 +40,7 @@ def read_gatk_counts(path: Path) -> TableCounts:
         Names file, line, value and rule.
     """
     path = Path(path)
-    text = read_bytes(path).decode("utf-8", errors="replace")
+    text = read_unpacked(path).decode("utf-8", errors="replace")
     header = re.match(_SAM_HEADER, text).end()  # type: ignore[union-attr]  # it matches nothing, too
     try:
         table = pd.read_csv(io.StringIO(text[header:]), sep="\t", usecols=list(GATK_COLUMNS), dtype={"CONTIG": str})

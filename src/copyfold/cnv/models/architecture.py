@@ -211,7 +211,7 @@ class VaeArchitecture:
         content = load_checkpoint(checkpoint, device=device)
         try:
             self.module.load_state_dict(content["model_state_dict"])
-        except (KeyError, RuntimeError) as error:
+        except (KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise InputError(
                 f"{checkpoint}: weights do not fit this architecture and number of bins "
                 f"({str(error).splitlines()[0]}); use the run's own store and configuration"

@@ -85,14 +85,15 @@ class PcaBaseline:
 
     def load(self, checkpoint: Path, device: torch.device) -> None:
         """Load centre and components; the device does not matter, the arithmetic is numpy's."""
-        state = load_checkpoint(checkpoint)["model_state_dict"]
-        centre, components = state.get("centre"), state.get("components")
-        if components is None or centre is None or components.shape != self.components.shape:
+        state = load_checkpoint(checkpoint).get("model_state_dict")
+        found = [state.get(name) if isinstance(state, dict) else None for name in ("centre", "components")]
+        wanted = (self.centre.shape, self.components.shape)
+        if any(not torch.is_tensor(each) or each.shape != shape for each, shape in zip(found, wanted, strict=True)):
             raise InputError(
                 f"{checkpoint}: components do not fit this architecture, latent_dim and number of bins; "
                 "use the run's own store and configuration"
             )
-        self.centre, self.components = centre.numpy(), components.numpy()
+        self.centre, self.components = (each.numpy().astype(np.float32) for each in found)
 
     def infer(self, depths: Depths) -> Inference:
         """Project each sample with clipped residuals; see `Architecture`.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import lzma
 import re
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from copyfold.core.packed import read_unpacked
 from copyfold.errors import InputError
 
 IUPAC_DNA = b"ACGTNRYSWKMBDHV"
@@ -35,27 +33,6 @@ class FastaRecord(NamedTuple):
     sequence: bytes
 
 
-def read_packed(path: Path) -> bytes:
-    """A file's contents, unpacked if it begins as gzip or xz files do.
-
-    Raises
-    ------
-    InputError
-        Missing, unreadable or damaged.
-    """
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-        if data.startswith(b"\x1f\x8b"):
-            return gzip.decompress(data)
-        if data.startswith(b"\xfd7zXZ\x00"):
-            return lzma.decompress(data)
-        return data
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be read ({reason}); check the path and the file") from None
-
-
 def read_fasta(path: Path) -> list[FastaRecord]:
     """Read a FASTA file, plain, gzipped or packed with xz; line ends of Windows and lower case are accepted.
 
@@ -65,7 +42,7 @@ def read_fasta(path: Path) -> list[FastaRecord]:
         Not FASTA, no sequence, a record without a name or without a base, a name twice, or a character that is no
         IUPAC code of DNA, with its line.
     """
-    return parse_fasta(read_packed(path), path)
+    return parse_fasta(read_unpacked(path), Path(path))
 
 
 def parse_fasta(data: bytes, path: Path) -> list[FastaRecord]:

@@ -1,0 +1,73 @@
+"""Hostile files of every target, one after another, and what came of each."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from hostile.guard import SECONDS, Outcome, watch
+from hostile.mutations import mutate
+from hostile.targets import TARGETS, Target
+
+
+class Attack(NamedTuple):
+    """One hostile file.
+
+    Attributes
+    ----------
+    target : Target
+    file : str
+    content : bytes
+    outcome : Outcome
+    """
+
+    target: Target
+    file: str
+    content: bytes
+    outcome: Outcome
+
+
+def attack(seeds: Path, work: Path, n_files: int, seed: int, seconds: float = SECONDS) -> Iterator[Attack]:
+    """Attack the targets in turn with `n_files` hostile files in all; the same seed makes the same files."""
+    random = np.random.default_rng(seed)
+    for number in range(n_files):
+        target = TARGETS[number % len(TARGETS)]
+        name = target.files[random.integers(len(target.files))]
+        content = mutate(name, (seeds / target.folder / name).read_bytes(), random)
+        yield Attack(target, name, content, attack_once(seeds, work, target, name, content, seconds))
+
+
+def attack_once(
+    seeds: Path, work: Path, target: Target, name: str, content: bytes | None, seconds: float = SECONDS
+) -> Outcome:
+    """What a target makes of its good files with one of them replaced; None replaces none."""
+    folder = work / target.folder
+    if not folder.exists():
+        shutil.copytree(seeds / target.folder, folder)
+        for record in folder.glob("run/run.json"):
+            record.write_text(record.read_text().replace(f"{seeds}/", f"{work}/"))
+    path = folder / name
+    good = path.read_bytes()
+    out = folder / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    if content is not None:
+        path.write_bytes(content.replace(str(seeds).encode() + b"/", str(work).encode() + b"/"))
+    before = _listing(folder)
+    try:
+        size = max(item.stat().st_size for item in folder.rglob("*") if item.is_file())
+        outcome = watch(lambda: target.read(folder), out, size, seconds)
+        if outcome.is_good and _listing(folder) != before:
+            outcome = outcome._replace(kind="escape", detail="files beside the output have changed")
+        return outcome
+    finally:
+        path.write_bytes(good)
+
+
+def _listing(folder: Path) -> dict[Path, tuple[int, int]]:
+    kept = (item for item in folder.rglob("*") if item.relative_to(folder).parts[0] != "out")
+    return {item: (item.stat().st_mtime_ns, item.stat().st_size) for item in kept if item.is_file()}
