@@ -34,15 +34,24 @@ class Attack(NamedTuple):
 def attack(seeds: Path, work: Path, n_files: int, seed: int, seconds: float = SECONDS) -> Iterator[Attack]:
     """Attack the targets in turn with `n_files` hostile files in all; the same seed makes the same files."""
     random = np.random.default_rng(seed)
+    usual: dict[Target, int] = {}
     for number in range(n_files):
         target = TARGETS[number % len(TARGETS)]
         name = target.files[random.integers(len(target.files))]
         content = mutate(name, (seeds / target.folder / name).read_bytes(), random)
-        yield Attack(target, name, content, attack_once(seeds, work, target, name, content, seconds))
+        if target not in usual:
+            usual[target] = attack_once(seeds, work, target, name, None).memory
+        yield Attack(target, name, content, attack_once(seeds, work, target, name, content, seconds, usual[target]))
 
 
 def attack_once(
-    seeds: Path, work: Path, target: Target, name: str, content: bytes | None, seconds: float = SECONDS
+    seeds: Path,
+    work: Path,
+    target: Target,
+    name: str,
+    content: bytes | None,
+    seconds: float = SECONDS,
+    usual: int | None = None,
 ) -> Outcome:
     """What a target makes of its good files with one of them replaced; None replaces none."""
     folder = work / target.folder
@@ -60,7 +69,7 @@ def attack_once(
     before = _listing(folder)
     try:
         size = max(item.stat().st_size for item in folder.rglob("*") if item.is_file())
-        outcome = watch(lambda: target.read(folder), out, size, seconds)
+        outcome = watch(lambda: target.read(folder), out, size, seconds, usual)
         if outcome.is_good and _listing(folder) != before:
             outcome = outcome._replace(kind="escape", detail="files beside the output have changed")
         return outcome

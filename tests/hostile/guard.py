@@ -22,8 +22,7 @@ from copyfold.errors import CopyfoldError
 
 SECONDS = 10.0
 MEMORY_SHARE = 2
-MEMORY_GRACE = 128 << 20
-"""What modules, codecs and tables of code take that are loaded at the first use."""
+MEMORY_GRACE = 32 << 20
 _BEYOND_ALL = 3 << 30
 _STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.startfile", "socket.connect")
 _TOUCHES = ("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.link", "os.truncate", "shutil.rmtree")
@@ -53,8 +52,14 @@ class Outcome(NamedTuple):
         return self.kind in ("read", "refused")
 
 
-def watch(read: Callable[[], Any], allowed: Path, size: int, seconds: float = SECONDS) -> Outcome:
-    """`read()` in a fork that may write below `allowed` only, of files of `size` bytes."""
+def watch(
+    read: Callable[[], Any], allowed: Path, size: int, seconds: float = SECONDS, usual: int | None = None
+) -> Outcome:
+    """`read()` in a fork that may write below `allowed` only, of files of `size` bytes.
+
+    It may take `MEMORY_SHARE` times that, beyond the `usual` memory that it takes of a good file for modules, codecs
+    and tables of code; None sets no bound.
+    """
     receiving, sending = os.pipe()
     child = os.fork()
     if child == 0:
@@ -73,7 +78,7 @@ def watch(read: Callable[[], Any], allowed: Path, size: int, seconds: float = SE
     if not said:
         return Outcome("crash", f"ended with {os.waitstatus_to_exitcode(status)}", took, 0)
     kind, detail, memory = json.loads(said)
-    if kind in ("read", "refused") and memory > MEMORY_SHARE * size + MEMORY_GRACE:
+    if kind in ("read", "refused") and usual is not None and memory > usual + MEMORY_SHARE * size + MEMORY_GRACE:
         kind, detail = "memory", f"{memory >> 20} MiB for {size} bytes; {detail}"
     return Outcome(kind, detail, took, memory)
 

@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from pydantic import TypeAdapter, ValidationError
 
 from copyfold.app.cohort_folder import CohortFolder
 from copyfold.app.finished_runs import CopyRatioReader, open_copy_ratios, open_run_store
 from copyfold.cnv.call_tables import read_calls
 from copyfold.cnv.coordinates import DEFAULT_CHROMOSOMAL_PANEL, Gene, find_gene_bins, read_gene_table
+from copyfold.cnv.evaluation import Evaluation
 from copyfold.cnv.segmentation import neighbour_variance
 from copyfold.cnv.segments_file import segment_parts
 from copyfold.cnv.store import Contigs, Store
@@ -77,8 +79,8 @@ def read_results(run: Path, record: Mapping[str, Any], lineages: Path | None, co
         medians=medians,
         genes=genes,
         latents=attempt(lambda: _latents(run, len(sample_ids))),
-        training_log=attempt(lambda: _table(run / "training_log.tsv")),
-        metrics=attempt(lambda: read_json(run / "metrics.json")) if (run / "metrics.json").exists() else None,
+        training_log=attempt(lambda: _numbers(run / "training_log.tsv")),
+        metrics=attempt(lambda: _metrics(run / "metrics.json")),
         recurrent=attempt(lambda: _table(run / "recurrent_segments.tsv")),
     )
     store = attempt(lambda: open_run_store(run, record, sample_ids.tolist(), unchanged=True))
@@ -151,6 +153,27 @@ def _table(path: Path) -> pd.DataFrame | None:
         return pd.read_csv(path, sep="\t", comment="#", keep_default_na=False, na_values=["", "NA", "nan"])
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
+
+
+def _numbers(path: Path) -> pd.DataFrame | None:
+    """A table of numbers only, the first column ``epoch``; None where there is no file."""
+    table = _table(path)
+    if table is not None and (table.columns[0] != "epoch" or any(kind.kind not in "if" for kind in table.dtypes)):
+        raise InputError(f"{path}: holds other than numbers by epoch; it is left out")
+    return table
+
+
+def _metrics(path: Path) -> Mapping[str, Any] | None:
+    """metrics.json, checked against what an evaluation is; None where there is no file."""
+    if not path.exists():
+        return None
+    content = read_json(path)
+    try:
+        told = {key: value for key, value in content.items() if key != "format"}
+        TypeAdapter(Evaluation).validate_python(told)
+    except (ValidationError, AttributeError) as error:
+        raise InputError(f"{path}: is no evaluation ({str(error).splitlines()[0]}); `copyfold cnv evaluate`") from None
+    return cast(Mapping[str, Any], content)
 
 
 def _segment_counts(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from copyfold.core.files import write_bytes
+from copyfold.core.packed import read_unpacked
 from copyfold.errors import InputError
 
 TABLE_FORMAT: Final = "copyfold-ddg-table/1"
@@ -235,10 +235,6 @@ def _sniff(text: str, expected: str) -> str:
 
 def _text(path: Path) -> str:
     try:
-        raw = path.read_bytes()
-        return (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8-sig").replace("\r\n", "\n")
+        return read_unpacked(path).decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text ({error.reason}); save the table as CSV in UTF-8") from None
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be read ({reason}); check the path and the file") from None
