@@ -19,7 +19,7 @@ import torch
 from common import machine, print_table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from hostile.attack import Attack, attack
+from hostile.attack import Attack, attack, spare
 from hostile.seeds import make_seeds, warm_up
 
 
@@ -38,7 +38,7 @@ def main() -> None:
         table: dict[str, Counter[str]] = defaultdict(Counter)
         slowest: dict[str, float] = defaultdict(float)
         most: dict[str, int] = defaultdict(int)
-        for number, each in enumerate(attack(seeds, work, options.files, options.seed), 1):
+        for number, each in enumerate(attack(seeds, work, options.files, options.seed, spare(seeds, work)), 1):
             kind = each.target.kind
             table[kind][each.outcome.kind] += 1
             slowest[kind] = max(slowest[kind], each.outcome.seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,17 +31,25 @@ class Attack(NamedTuple):
     outcome: Outcome
 
 
-def attack(seeds: Path, work: Path, n_files: int, seed: int, seconds: float = SECONDS) -> Iterator[Attack]:
-    """Attack the targets in turn with `n_files` hostile files in all; the same seed makes the same files."""
+def spare(seeds: Path, work: Path) -> dict[Target, Outcome]:
+    """What every target makes of good files: else each hostile one would be refused for another reason than its own."""
+    return {target: attack_once(seeds, work, target, target.files[0], None) for target in TARGETS}
+
+
+def attack(
+    seeds: Path, work: Path, n_files: int, seed: int, good: Mapping[Target, Outcome], seconds: float = SECONDS
+) -> Iterator[Attack]:
+    """Attack the targets in turn with `n_files` hostile files in all; the same seed makes the same files.
+
+    `good` is what `spare` has found, which tells how much memory is usual.
+    """
     random = np.random.default_rng(seed)
-    usual: dict[Target, int] = {}
     for number in range(n_files):
         target = TARGETS[number % len(TARGETS)]
         name = target.files[random.integers(len(target.files))]
         content = mutate(name, (seeds / target.folder / name).read_bytes(), random)
-        if target not in usual:
-            usual[target] = attack_once(seeds, work, target, name, None).memory
-        yield Attack(target, name, content, attack_once(seeds, work, target, name, content, seconds, usual[target]))
+        usual = good[target].memory
+        yield Attack(target, name, content, attack_once(seeds, work, target, name, content, seconds, usual))
 
 
 def attack_once(

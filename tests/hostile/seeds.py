@@ -17,8 +17,9 @@ from copyfold.app.cnv_run import train_run
 from copyfold.app.cohort_folder import prepare_cohort
 from copyfold.app.counts import CountOptions, count_sample
 from copyfold.app.references import BuildOptions, build_reference
+from copyfold.cnv.bin_table import BinTable
 from copyfold.cnv.config import CnvConfig
-from copyfold.cnv.segmentation import GaussianSegmenter
+from copyfold.cnv.segmentation import ExpectedDepths, GaussianSegmenter
 from copyfold.cnv.simulation import hs11286_geometry, preset, simulate, write_cohort
 from copyfold.cnv.store import open_store, write_store
 from copyfold.core.config import load_config
@@ -65,8 +66,9 @@ def warm_up(root: Path) -> None:
     config = load_config(CnvConfig, root / "cohort/config.yaml")
     store = open_store(root / "cohort/chromosome")
     counts = np.asarray(store.counts)
-    segmenter = GaussianSegmenter(config)
-    segmenter.segment(segmenter.copy_ratios(counts, counts.astype(np.float32)), store.contigs)
+    segmenter = GaussianSegmenter(BinTable(store.contigs), config, root / "pca/run/checkpoint.pth")
+    depths = ExpectedDepths(counts, counts.astype(np.float32), None)
+    segmenter.segment(depths, segmenter.copy_ratios(depths))
 
 
 def _make_genome(folder: Path) -> None:

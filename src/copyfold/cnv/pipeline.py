@@ -42,7 +42,7 @@ from copyfold.cnv.truth import read_sequence_types
 from copyfold.core.console import Console
 from copyfold.core.files import atomic_path, create_npy, read_npy, write_json, write_npy, write_text
 from copyfold.core.rundir import RunDirectory
-from copyfold.errors import PluginError, RunError
+from copyfold.errors import InputError, PluginError, RunError
 
 ARTEFACTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
