@@ -140,7 +140,9 @@ def _audit(allowed: Path, escapes: list[str]) -> None:
             return False
         base = f"/proc/self/fd/{folder}" if isinstance(folder, int) and folder >= 0 else ""
         place = Path(os.path.realpath(Path(base, os.fsdecode(path))))
-        return place != allowed and allowed not in place.parents and place.parts[1:2] not in (("dev",), ("proc",))
+        if place.parts[1:2] in (("dev",), ("proc",)) or "__pycache__" in place.parts:  # compiled code, numba's too
+            return False
+        return place != allowed and allowed not in place.parents
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":

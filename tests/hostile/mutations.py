@@ -133,7 +133,7 @@ def mutate_value(value: Any, random: Random) -> Any:
 
 
 def _change_part(value: Any, random: Random) -> Any:
-    hostile = HOSTILE_VALUES[random.integers(len(HOSTILE_VALUES))]
+    hostile = copy.deepcopy(HOSTILE_VALUES[random.integers(len(HOSTILE_VALUES))])
     if not isinstance(value, dict | list) or not value or random.random() < 0.1:
         return hostile
     keys = list(value) if isinstance(value, dict) else list(range(len(value)))

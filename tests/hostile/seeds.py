@@ -29,6 +29,13 @@ from copyfold.core.rundir import python_facts
 from copyfold.ddg.table import DDG_LINE, REQUIRED, TABLE_FORMAT
 
 QUIET = Console(quiet=True)
+_DOCUMENTS = ("epochs=2", "latent_dim=4", "hmm=02_gaussian_hmm", "cnv=06_gene_cnv_caller")
+MODULES = {
+    "pca": ("architecture=pca_baseline", *_DOCUMENTS),
+    "vae": ("architecture=06_conv_vae", *_DOCUMENTS),
+    "count": (),
+}
+"""What is changed in the cohort's configuration, by the folder of the run."""
 _CONTIGS = {"chr1": 260_000, "p1": 6_000}
 
 
@@ -134,14 +141,14 @@ def _fasta(records: dict[str, str]) -> str:
 
 
 def _make_cohort(root: Path) -> None:
-    """A cohort and two finished runs of it."""
+    """A cohort and three finished runs of it."""
     cohort = simulate(preset("easy"), 12, 8, hs11286_geometry(300))
     write_cohort(cohort, root / "cohort")
     first = open_store(root / "cohort/chromosome")
     write_store(root / "cohort/more", first.counts, first.contigs, np.char.replace(first.sample_ids, "SIM", "ERR"))
     (root / "cohort/settings.yaml").write_text((files("copyfold") / "presets/simulate_easy.yaml").read_text())
-    for name, architecture in (("pca", "pca_baseline"), ("vae", "06_conv_vae")):
-        changes = (f"architecture={architecture}", "epochs=2", "latent_dim=4", f"out_dir={root / name / 'run'}")
+    for name, modules in MODULES.items():
+        changes = (*modules, f"out_dir={root / name / 'run'}")
         train_run(root / "cohort/config.yaml", changes, resume=False, device="cpu", console=QUIET)
         shutil.copytree(root / "cohort", root / name / "cohort")
         record = read_json(root / name / "run/run.json")

@@ -21,20 +21,18 @@ from copyfold.app.stores import build_store, merge_stores
 from copyfold.app.truth_tables import write_amrfinder_truth, write_joined_truth, write_kleborate_truth
 from copyfold.cnv.config import CnvConfig
 from copyfold.cnv.importers import ImportSettings
-from copyfold.cnv.pipeline import load_inputs
+from copyfold.cnv.inputs import load_inputs
 from copyfold.cnv.segments_file import read_segments
 from copyfold.cnv.simulation.settings import load_settings
 from copyfold.cnv.simulation.table import read_depth_table
 from copyfold.cnv.store import open_store
 from copyfold.core.config import load_config
-from copyfold.core.console import Console
 from copyfold.core.files import read_npy
 from copyfold.core.rundir import read_run_record
 from copyfold.ddg.importers.reading import ImportOptions
 from copyfold.ddg.structures import read_structure
 from copyfold.engine import load_checkpoint
-
-QUIET = Console(quiet=True)
+from hostile.seeds import MODULES, QUIET
 
 
 class Target(NamedTuple):
@@ -84,14 +82,14 @@ def _resume(folder: Path) -> None:
         for done, to_do in (('"done"', '"running"'), ('"epochs": 2', '"epochs": 3')):
             text = text.replace(done, to_do)
         (run / "run.json").write_text(text, encoding="utf-8", errors="surrogateescape")
-        changes = ("architecture=06_conv_vae", "epochs=3", "latent_dim=4", f"out_dir={run}")
+        changes = (*MODULES["vae"], "epochs=3", f"out_dir={run}")
         train_run(folder / "cohort/config.yaml", changes, resume=True, device="cpu", console=QUIET)
 
     _again(folder, go_on)
 
 
 def _train(folder: Path) -> None:
-    changes = ("architecture=pca_baseline", "latent_dim=4", f"out_dir={folder / 'out/run'}")
+    changes = (*MODULES["pca"], f"out_dir={folder / 'out/run'}")
     train_run(folder / "config.yaml", changes, resume=False, device="cpu", console=QUIET)
 
 
@@ -164,6 +162,7 @@ TARGETS: tuple[Target, ...] = (
     Target("run.json", "pca", ("run/run.json",), lambda f: read_run_record(f / "run")),
     *_runs_of("pca"),
     *_runs_of("vae"),
+    *_runs_of("count"),
     Target("run, resumed", "vae", ("run/last.pth", "run/checkpoint.pth", "run/run.json"), _resume),
     Target("run, new isolates", "vae", ("run/run.json", "run/checkpoint.pth"), lambda f: call_new(
         f / "run", f / "cohort/chromosome", f / "cohort/plasmid", f / "out/calls", (), resume=False, device="cpu",
@@ -209,7 +208,7 @@ TARGETS: tuple[Target, ...] = (
     *(Target("CSV, published ΔΔG", "tables", ("ddg.csv", "s669.csv"), lambda f, source=source: import_table(
         source, f / ("s669.csv" if source == "s669" else "ddg.csv"), f / "out/tidy.csv", None, ImportOptions(), QUIET))
       for source in ("s669", "table")),
-    *(Target("report", "pca", (f"run/{name}",), lambda f: report_run(f / "run", f / "out/report.html", None, QUIET))
+    *(Target("report", "pca", (f"run/{name}",), lambda f: report_run(f / "run", f / "out/report.html", QUIET))
       for name in ("run.json", "segments.parquet", "gene_calls.tsv", "metrics.json", "latents.npy", "training_log.tsv",
                    "plasmid_gene_calls.tsv", "recurrent_segments.tsv", "sample_ids.npy")),
     Target("TSV, truth", "tables", ("runs.tsv", "by_biosample.tsv"), _joined),
