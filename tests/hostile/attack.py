@@ -33,7 +33,7 @@ class Attack(NamedTuple):
 
 def spare(seeds: Path, work: Path) -> dict[Target, Outcome]:
     """What every target makes of good files: else each hostile one would be refused for another reason than its own."""
-    return {target: attack_once(seeds, work, target, target.files[0], None) for target in TARGETS}
+    return {target: attack_once(seeds, work, target, target.files[0], None, 300.0) for target in TARGETS}
 
 
 def attack(

@@ -150,7 +150,10 @@ def _table(path: Path) -> pd.DataFrame | None:
     if not path.exists():
         return None
     try:
-        return pd.read_csv(path, sep="\t", comment="#", keep_default_na=False, na_values=["", "NA", "nan"])
+        table = pd.read_csv(path, sep="\t", comment="#", keep_default_na=False, na_values=["", "NA", "nan"])
+        if len(table.columns) < 2 or not isinstance(table.index, pd.RangeIndex):
+            raise ValueError("its rows have more cells than its header")
+        return table
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
 
