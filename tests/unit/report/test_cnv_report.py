@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from sklearn.decomposition import PCA
 
+from copyfold.cnv.coordinates import Gene
 from copyfold.errors import ConfigError, InputError
 from copyfold.report.cnv.notable import notable_isolates
 from copyfold.report.cnv.plots import lineage_groups
-from copyfold.report.cnv.results import Track, count_segments
+from copyfold.report.cnv.results import Track, count_segments, gene_results
 from copyfold.report.cnv.sections import cnv_page
 from copyfold.report.cnv.tracks import Region, draw_track, parse_region, region_around
 from copyfold.report.drawing import Dots, Label, Line
@@ -40,6 +41,27 @@ def test_gains_and_losses_are_those_that_a_loop_counts(segments):
     )
     found = count_segments(cn, first, stop, sure.astype(bool), 20)
     np.testing.assert_array_equal(found, (gains, losses))
+
+
+def test_genes_come_with_what_their_caller_says_and_samples_without_a_row_are_not_called():
+    table = pd.DataFrame(
+        {
+            "sample_id": ["b", "a"],
+            **{"g": [3, 1], "crr_g": [3.1, 1.0], "lower_g": [2.9, 0.9], "quality_g": [99.0, 50.0]},
+            **{"p": [0, 2], "pcn_p": [0.0, 4.0], "filter_p": ["PASS", "PASS"], "pcn_p-1": [0.0, 4.0]},
+        }
+    )
+    config = {"cnv_crr_amp_threshold": 1.75, "pcn_amp_threshold": 1.5}
+    place = Gene("g", "chr1", 0, 900)
+    g, p = gene_results(table, np.array(["a", "b", "c"]), config, {"g": place, "p": place})
+    assert (g.name, g.ratio_name, g.place, p.name, p.ratio_name, p.place) == ("g", "CRR", place, "p", "PCN", None)
+    assert g.cn.tolist() == [1, 3, -1]
+    assert p.cn.tolist() == [2, 0, -1]
+    np.testing.assert_array_equal(g.details["lower"], [0.9, 2.9, np.nan])
+    assert set(g.details) == {"lower", "quality"}
+    assert np.isnan(g.threshold)  # a caller with a quality goes by that
+    assert p.threshold == 1.5
+    assert p.details["filter"].tolist()[:2] == ["PASS", "PASS"]
 
 
 def test_principal_axes_are_those_of_scikit_learn(results):

@@ -88,8 +88,11 @@ def ratio_by_lineage(gene: GeneResult, results: CnvResults) -> Drawing:
         (i + 0.5, shortened(name, max(6, int(panel.width / len(groups) / 6.5)))) for i, (name, _) in enumerate(groups)
     ]
     shapes = axes(panel, "", gene.ratio_name, x_ticks=names)
-    level = float(panel.y(gene.threshold))
-    shapes.append(Line(np.array([[panel.left, level], [panel.right, level]]), "c1", 1.2, dashed=True))
+    threshold = ""
+    if np.isfinite(gene.threshold):
+        level = float(panel.y(gene.threshold))
+        shapes.append(Line(np.array([[panel.left, level], [panel.right, level]]), "c1", 1.2, dashed=True))
+        threshold = f" · dashed: amplified from {gene.threshold:g}"
     spread = np.random.default_rng(0).uniform(-0.34, 0.34, results.n_samples)
     centre = np.full(results.n_samples, np.nan)
     for i, (_, rows) in enumerate(groups):
@@ -109,9 +112,7 @@ def ratio_by_lineage(gene: GeneResult, results: CnvResults) -> Drawing:
             shapes.append(Line(np.array([[panel.x(i + 0.18), y], [panel.x(i + 0.82), y]], dtype=float), "ink", 2.0))
         shapes.append(Label(float(panel.x(i + 0.5)), panel.bottom + 31, f"n = {len(rows):,}", "middle", size=10))
     shapes += legend(58, 16, [(colour, kind) for kind, colour in KIND_COLOURS.items()])
-    shapes.append(
-        Label(panel.right, 16, f"line: median of those that have it · dashed: amplified from {gene.threshold:g}", "end")
-    )
+    shapes.append(Label(panel.right, 16, f"line: median of those that have it{threshold}", "end"))
     said = "; ".join(
         f"{name}: {int(gene.amplified[rows].sum())} of {len(rows)} amplified, median of those "
         f"that have it {np.nanmedian(carried[rows]):.2f}"

@@ -13,9 +13,10 @@ from copyfold.cnv.call_tables import called_genes
 from copyfold.cnv.coordinates import Gene
 from copyfold.cnv.store import Contigs
 
-DETAILS = ("lower", "upper", "copies", "quality", "mixed", "filter")
+DETAILS = ("lower", "upper", "copies", "quality", "mixed", "foreign", "filter")
 """Columns ``<detail>_<gene>`` of a table of calls: 95 % interval of the ratio, posterior mean of the copies,
-Phred-scaled quality of the call, whether the culture is mixed, why there is no call. docs/formats/run.md."""
+Phred-scaled quality of the call, whether the culture is mixed, copies that reads of another gene add, why there is no
+call. docs/formats/run.md."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class GeneResult:
     ratio : numpy.ndarray, (n_samples,), float64
         NaN where it could not be measured.
     threshold : float
-        Ratio from which the configuration calls an amplification.
+        Ratio from which the configuration calls an amplification; NaN where the caller goes by a posterior instead.
     place : Gene or None
         Where it lies on the chromosome; None for plasmid genes.
     raw_level : float
@@ -189,6 +190,8 @@ def gene_results(
         cn = aligned[name].fillna(-1).to_numpy(dtype=np.int64)
         threshold = float(config["cnv_crr_amp_threshold" if chromosomal else "pcn_amp_threshold"])
         details = {each: aligned[f"{each}_{name}"].to_numpy() for each in DETAILS if f"{each}_{name}" in aligned}
+        if chromosomal and "quality" in details:
+            threshold = float("nan")
         place = places.get(name) if chromosomal else None
         found.append(GeneResult(name, "CRR" if chromosomal else "PCN", cn, ratio, threshold, place, details=details))
     return tuple(found)

@@ -123,7 +123,7 @@ def call_table(results: CnvResults) -> Section:
         columns.append(Column(gene.name, gene.cn, _cn_words(gene.cn), choose=True))
         columns.append(Column(f"{gene.ratio_name.lower()} {gene.name}", gene.ratio))
         for name, values in gene.details.items():
-            shown = values.astype(str).tolist() if values.dtype.kind == "O" else values
+            shown = pd.Series(values).fillna("").astype(str).tolist() if values.dtype.kind == "O" else values
             columns.append(
                 Column(f"{name} {gene.name}", shown, MIXED_WORDS if name == "mixed" else None, name in CHOSEN)
             )
