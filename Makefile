@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench weights clean
 
 demo: $(READY)
 	$(BIN)/copyfold demo --out demo
@@ -21,6 +21,11 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/hmm_speed.py
+
+# Trains what src/copyfold/ddg/predictor/weights holds; DATA is the data folder of docs/methods/ddg-model-card.md.
+DATA ?= ../shared/data/ddg
+weights: $(READY)
+	$(BIN)/python benchmarks/ddg_weights.py --data $(DATA) --cache build/ddg_encodings
 
 $(READY): pyproject.toml constraints.txt src/copyfold/cnv/counting/_walk.c
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "copyfold needs Python 3.11 or newer; call make PYTHON=python3.11")'

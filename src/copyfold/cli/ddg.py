@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from copyfold.cli import ddg_data, ddg_latent, ddg_train
+from copyfold.cli import ddg_benchmark, ddg_data, ddg_latent, ddg_predict, ddg_train
 
 app = typer.Typer(no_args_is_help=True, help="Change of protein folding stability (ΔΔG, kcal/mol, + = destabilising).")
 app.add_typer(ddg_data.app, name="data")
 app.command("train")(ddg_train.train)
 app.command("refine")(ddg_train.refine)
 app.command("fuse")(ddg_latent.fuse)
+app.command("predict")(ddg_predict.predict)
+app.command("scan")(ddg_predict.scan)
+app.command("benchmark")(ddg_benchmark.benchmark)

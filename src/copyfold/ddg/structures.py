@@ -155,6 +155,26 @@ def read_structure(path: Path, chain: str | None = None) -> Structure:
     return _structure(path, chosen, chains[chosen], _seqres(text, is_cif, chosen))
 
 
+def read_chain_atoms(path: Path, chain: str) -> Any:
+    """Heavy atoms of a chain that `read_structure` gave, as biotite's AtomArray.
+
+    Returns
+    -------
+    biotite.structure.AtomArray
+        Annotation `res_index` is each atom's place among the residues of `Structure`.
+
+    Raises
+    ------
+    InputError
+        As `read_structure`.
+    """
+    text = _read_text(path)
+    chains = _protein_chains(_parse(path, text, _looks_like_cif(text)))
+    if chain not in chains:
+        raise InputError(f"{path}: no protein chain '{chain}'; it has {', '.join(map(repr, chains))}")
+    return chains[chain]
+
+
 def _read_text(path: Path) -> str:
     try:
         text = read_unpacked(path).decode("utf-8")
