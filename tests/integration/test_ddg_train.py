@@ -110,8 +110,19 @@ def test_wide_leaves_off_scale_assays_out_and_says_so(copyfold, tables, tmp_path
     bright = simulate_mutations(2, 9, seed=7, fitness=True).assign(source="brightness")
     write_table(tables / "wide.csv.gz", pd.concat([fitness, bright.assign(score=bright["score"] * 1e4)]))
     done = copyfold("ddg", "train", "wide", "--data", tables, "--out", tmp_path / "out", *FEW).succeeded()
-    assert "brightness: left out, its scores run from" in done.stderr
+    assert "SIMULATED1 (brightness): left out, its scores run from" in done.stderr
     assert set(pd.read_csv(tmp_path / "out/vae_wide/predictions.csv", comment="#")["source"]) == {"an_assay"}
+
+
+def test_proteins_named_by_a_pattern_are_the_test(copyfold, tables, tmp_path):
+    options = ("--set", "test_proteins=['SIMULATED[12]']")
+    copyfold("ddg", "train", "wide", "--data", tables, "--out", tmp_path / "out", *FEW, *options).succeeded()
+    rows = pd.read_csv(tmp_path / "out/vae_wide/predictions.csv", comment="#")
+    assert set(rows.loc[rows["split"] == "test", "protein"]) == {"SIMULATED1", "SIMULATED2"}
+    by_protein = json.loads((tmp_path / "out/vae_wide/metrics.json").read_text())["test"]["per_protein"]
+    first = rows[rows["protein"] == "SIMULATED1"]
+    expected = first["target"].corr(first["predicted"], method="spearman")
+    assert by_protein["proteins"]["SIMULATED1"]["spearman"] == pytest.approx(expected)
 
 
 def test_held_out_proteins_and_what_resembles_them_do_not_train(copyfold, tables, tmp_path):
@@ -137,7 +148,7 @@ def test_held_out_proteins_and_what_resembles_them_do_not_train(copyfold, tables
         (("s669", "--data", "{tables}/columns.csv"), "no column"),
         (("s669", "--data", "{tables}/wide.csv.gz"), "holds fitness"),
         (("wide", "--data", "{tables}/s669.csv"), "not fitness"),
-        (("wide", "--data", "{tables}", "--set", "test_proteins=[nobody]"), "the data have no protein nobody"),
+        (("wide", "--data", "{tables}", "--set", "test_proteins=['BLAT*']"), "the data have no protein BLAT*"),
         (("protherm", "--quick", "--config", "{tables}/s669.yaml"), "is for variant s669, not protherm"),
     ],
 )

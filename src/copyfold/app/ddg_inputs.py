@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,18 @@ def _with_structures(table: pd.DataFrame, config: DdgConfig) -> tuple[pd.DataFra
     return kept, left_out
 
 
+def _matching(proteins: np.ndarray, patterns: tuple[str, ...]) -> np.ndarray:
+    """Whether each protein is named by one of `patterns`, in which * stands for anything: (n,), bool."""
+    found = np.zeros(len(proteins), dtype=bool)
+    names, index = np.unique(proteins, return_inverse=True)
+    for pattern in patterns:
+        named = np.array([fnmatchcase(name, pattern) for name in names])
+        if not named.any():
+            raise ConfigError(f"key 'test_proteins': the data have no protein {pattern}; correct it or leave it out")
+        found |= named[index]
+    return found
+
+
 def _needs_structures(config: DdgConfig) -> bool:
     """Whether structure files are to be read; a simulated table has their terms in it."""
     return config.data is not None and VARIANTS[config.variant].feature_set(use_hyperbolic=False).needs_structure
@@ -169,9 +182,7 @@ def _split(data: MutationSet, clusters: np.ndarray, n_own: int, config: DdgConfi
     proteins, sequences = data.rows["protein"].to_numpy(str), data.rows["sequence"].to_numpy(str)
     is_test = np.arange(len(data)) >= n_own
     if config.test_proteins:
-        if missing := sorted(set(config.test_proteins) - set(proteins)):
-            raise ConfigError(f"key 'test_proteins': the data have no protein {missing[0]}; correct it or leave it out")
-        is_test = np.isin(proteins, config.test_proteins)
+        is_test = _matching(proteins, config.test_proteins)
     usable = ~is_test
     if is_test.any():
         distinct = np.unique(sequences)

@@ -16,7 +16,7 @@ import torch
 from copyfold.core.console import Console
 from copyfold.core.files import write_json, write_text
 from copyfold.core.rundir import RunDirectory, python_facts
-from copyfold.ddg.evaluation import as_json, cluster_bootstrap, regression_metrics
+from copyfold.ddg.evaluation import as_json, cluster_bootstrap, per_protein, regression_metrics
 from copyfold.ddg.simulation import LABEL
 from copyfold.ddg.training import Split
 from copyfold.errors import CopyfoldError, InputError
@@ -97,7 +97,8 @@ def write_metrics(path: Path, rows: TrainingRows, predicted: np.ndarray, title: 
     said = f"validation Spearman {_shown(metrics['validation']['spearman'])} (n {len(validation)}, chose the epoch)"
     if len(test):
         intervals = cluster_bootstrap(measured[test], predicted[test], rows.clusters[test])
-        metrics["test"] = {"n": len(test), **as_json(intervals)}
+        proteins = per_protein(measured[test], predicted[test], rows.names["protein"].to_numpy(str)[test])
+        metrics["test"] = {"n": len(test), **as_json(intervals), "per_protein": as_json(proteins)}
         spearman = metrics["test"]["spearman"]
         limits = ", ".join(_shown(spearman[limit]) for limit in ("low", "high"))
         said += f"; test Spearman {_shown(spearman['value'])} [{limits}] (n {len(test)})"

@@ -50,7 +50,8 @@ class DdgConfig(FlatConfig):
         None, description="tidy table to test on; proteins of the data that resemble one of it are left out"
     )
     test_proteins: tuple[str, ...] = Field(
-        (), description="proteins of the data to test on; others that resemble one of them are left out"
+        (),
+        description="proteins of the data to test on (* is any text); others that resemble one of them are left out",
     )
     max_rows: Annotated[int, Field(ge=10)] | None = Field(description="rows drawn from the data; null takes all")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(42, description="seed of everything random")

@@ -85,7 +85,7 @@ def mutation_set(table: pd.DataFrame) -> MutationSet:
     if "ddg" in rows:
         target = rows["ddg"].to_numpy(np.float32)
     else:
-        target = damage_of(rows["score"].to_numpy(float), rows["source"].to_numpy(str))
+        target = damage_of(rows["score"].to_numpy(float), assays_of(rows))
     kept = rows[["protein", "source", "sequence"]].assign(mutation=mutation)
     letters = (encode_sequence("".join(rows[name])) for name in ("wild_type", "mutant"))
     return MutationSet(kept, *letters, states, rsa, target)
@@ -95,6 +95,11 @@ def joined(sets: list[MutationSet]) -> MutationSet:
     """Several sets as one, in their order."""
     rows = pd.concat([part.rows for part in sets], ignore_index=True)
     return MutationSet(rows, *map(np.concatenate, zip(*(part._arrays for part in sets), strict=True)))
+
+
+def assays_of(table: pd.DataFrame) -> np.ndarray:
+    """Assay of each row of a fitness table, (n,), str: its protein, which imports name by the assay, and its source."""
+    return (table["protein"] + " (" + table["source"] + ")").to_numpy(np.str_)
 
 
 def damage_of(scores: np.ndarray, assays: np.ndarray) -> np.ndarray:
@@ -126,7 +131,8 @@ def on_common_scale(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     InputError
         None does.
     """
-    spans = table.groupby("source")["score"].agg(["min", "max"])
+    assays = assays_of(table)
+    spans = table.groupby(assays)["score"].agg(["min", "max"])
     fits = [fits_common_scale(low, high) for low, high in spans.itertuples(index=False)]
     left_out = [
         f"{assay}: left out, its scores run from {low:g} to {high:g} and a common scale ends at ±{LARGEST_SCORE:g}"
@@ -135,7 +141,7 @@ def on_common_scale(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     ]
     if not any(fits):
         raise InputError(f"no assay is left: {left_out[0]}")
-    return table[table["source"].isin(spans.index[fits])].reset_index(drop=True), left_out
+    return table[np.isin(assays, spans.index[fits])].reset_index(drop=True), left_out
 
 
 def with_structure_terms(table: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, list[str]]:

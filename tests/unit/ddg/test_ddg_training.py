@@ -139,11 +139,12 @@ def test_a_cutoff_beyond_the_scale_excludes_and_one_within_leaves_it_open():
 
 
 def test_assays_off_the_common_scale_are_left_out_and_named():
-    table = pd.DataFrame({"source": ["a", "a", "b", "b"], "score": [0.0, 1.0, 590.0, 2.0]})
+    names = {"protein": ["p", "p", "q", "q"], "source": ["lab"] * 4}  # imports name a protein by its assay
+    table = pd.DataFrame(names | {"score": [0.0, 1.0, 590.0, 2.0]})
     kept, left_out = on_common_scale(table)
-    assert kept["source"].tolist() == ["a", "a"]
-    assert left_out == ["b: left out, its scores run from 2 to 590 and a common scale ends at ±25"]
-    with pytest.raises(InputError, match="no assay is left: b"):
+    assert kept["protein"].tolist() == ["p", "p"]
+    assert left_out == ["q (lab): left out, its scores run from 2 to 590 and a common scale ends at ±25"]
+    with pytest.raises(InputError, match="no assay is left: q"):
         on_common_scale(table[2:])
 
 
@@ -222,3 +223,12 @@ def test_a_wrong_configuration_is_one_clear_line(values, message):
         build_config(DdgConfig, values, "x.yaml")
     with pytest.raises(ValidationError):
         DdgConfig.model_validate(values)
+
+
+def test_assays_of_one_import_are_standardised_by_themselves():
+    table = simulate_mutations(2, 8, seed=4, fitness=True)
+    second = (table["protein"] == "SIMULATED2").to_numpy()
+    table.loc[second, "score"] = table.loc[second, "score"] * 3 + 10
+    target = mutation_set(table).target
+    for part in (second, ~second):
+        np.testing.assert_allclose([target[part].mean(), target[part].std()], [0, 1], atol=1e-5)
