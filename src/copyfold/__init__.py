@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from copyfold.app.caller import CopyNumberCaller
     from copyfold.app.cnv_run import rerun_stage, train_run
     from copyfold.cnv.config import CnvConfig
     from copyfold.cnv.simulation import simulate, write_cohort
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "CnvConfig": "copyfold.cnv.config",
+    "CopyNumberCaller": "copyfold.app.caller",
     "CopyfoldError": "copyfold.errors",
     "DDGVAE": "copyfold.ddg.models.ddgvae",
     "load_specialist": "copyfold.ddg.specialists",
@@ -37,6 +39,7 @@ _HOME = {
 __all__ = [
     "DDGVAE",
     "CnvConfig",
+    "CopyNumberCaller",
     "CopyfoldError",
     "Store",
     "load_config",

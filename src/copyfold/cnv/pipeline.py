@@ -37,7 +37,7 @@ from copyfold.cnv.plugins import REGISTRIES
 from copyfold.cnv.recurrence import RecurrenceSettings
 from copyfold.cnv.recurrent_table import RECURRENT_NAME, scan_segments, write_recurrent
 from copyfold.cnv.segmentation import ExpectedDepths, Segmenter, segment_table
-from copyfold.cnv.segments_file import read_segments
+from copyfold.cnv.segments_file import SegmentsInOrder, read_segments
 from copyfold.cnv.truth import read_sequence_types
 from copyfold.core.console import Console
 from copyfold.core.files import atomic_path, create_npy, read_npy, write_json, write_npy, write_text
@@ -244,15 +244,13 @@ def _chromosomal_calls(job: Job, caller: GeneCaller) -> pd.DataFrame:
     store = job.inputs.store
     depths_of = _expected_depths(job)
     segmenter: Segmenter = job.module("hmm")(job.inputs.bins, job.config, job.run.file("checkpoint.pth"))
-    segments = read_segments(job.run.path)
-    rows_of_sample = dict(segments.groupby("sample_id", sort=False).indices)
+    segments = SegmentsInOrder(job.run.path, ["sample_id", "chrom", "x0", "x1", "cn", "confidence"])
     columns: dict[str, list[np.ndarray]] = {}
     for rows in job.batches("calling genes, sample"):
         ids = store.sample_ids[rows]
         depths = depths_of(rows)
-        mine = segments.iloc[np.concatenate([rows_of_sample.get(name, np.empty(0, int)) for name in ids.tolist()])]
         ratio = segmenter.copy_ratios(depths).ratio
-        batch = SegmentedDepths(depths, ratio, *spread_segments(mine, ids, store.contigs))
+        batch = SegmentedDepths(depths, ratio, *spread_segments(segments.take(ids), ids, store.contigs))
         for gene in job.inputs.genes:
             calls = caller.call_chromosomal(gene, batch)
             usable = job.inputs.has_depth[rows]

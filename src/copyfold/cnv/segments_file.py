@@ -104,6 +104,46 @@ def _check_rows(path: Path, part: pd.DataFrame, again: str) -> None:
         raise InputError(f"{path}: segment {part[~good].iloc[0].to_dict()} cannot be; {again} again")
 
 
+class SegmentsInOrder:
+    """Segments of a run for one batch of samples after the other, without holding those of all.
+
+    Parameters
+    ----------
+    run : Path
+        Its ``segments.parquet`` holds the samples in the order in which they will be asked for.
+    columns : sequence of str, optional
+    """
+
+    def __init__(self, run: Path, columns: Sequence[str] | None = None) -> None:
+        self._run = run
+        self._parts = segment_parts(run, columns)
+        self._waiting: list[pd.DataFrame] = []
+
+    def take(self, sample_ids: np.ndarray) -> pd.DataFrame:
+        """The segments of the next samples.
+
+        Raises
+        ------
+        RunError, InputError
+            As `segment_parts`; or the samples are not in the order of the file.
+        """
+        wanted = set(sample_ids.tolist())
+        for part in self._parts:
+            self._waiting.append(part)
+            if len(part) and part["sample_id"].iloc[-1] not in wanted:
+                break
+        held = pd.concat(self._waiting, ignore_index=True)
+        mine = held["sample_id"].isin(wanted).to_numpy()
+        self._waiting = [held[~mine]]
+        found = held[mine]
+        if missing := wanted - set(found["sample_id"].unique()):
+            raise InputError(
+                f"{self._run}/segments.parquet: sample {min(missing)} is not where the store has it; "
+                f"run `copyfold cnv segment {self._run}` again"
+            )
+        return found
+
+
 def read_event_segments(
     run: Path, sample_ids: np.ndarray, contigs: Sequence[str], min_confidence: float
 ) -> tuple[Events, np.ndarray]:
