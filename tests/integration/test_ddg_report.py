@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from browser import addresses_asked, chromium, console_messages
+from copyfold.core.files import write_json
 from copyfold.ddg.sequences import AMINO_ACIDS, THREE_TO_ONE
 from runs import read_record
 
@@ -67,6 +68,17 @@ def test_the_report_opens_without_errors_and_without_a_word_to_the_network(train
         assert addresses_asked(browser) == []
         rows = browser.execute_script("return document.querySelectorAll('#predictions-table tbody tr').length")
         assert rows == 50
+
+
+def test_a_benchmark_has_a_leaderboard_and_what_is_none_is_refused(copyfold, tmp_path):
+    metric = {"value": 0.5, "low": 0.4, "high": 0.6}
+    methods = {"copyfold": {"n": 60, "direct": {"spearman": metric}}}
+    content = {"format": "copyfold-ddg-benchmark/1", "benchmark": "s669", "methods": methods}
+    write_json(tmp_path / "benchmark.json", content)
+    copyfold("report", tmp_path).succeeded()
+    assert "copyfold 0.50 [0.40, 0.60]" in (tmp_path / "report.html").read_text()
+    write_json(tmp_path / "benchmark.json", content | {"methods": {"x": {}}})
+    assert "not of format" in copyfold("report", tmp_path).complaint()
 
 
 # Scans

@@ -14,10 +14,13 @@ import pandas as pd
 from copyfold.core.files import read_json, read_npy
 from copyfold.ddg.structures import read_plddt, read_structure
 from copyfold.errors import CopyfoldError, InputError
+from copyfold.report.ddg.leaderboard import BenchmarkResults
 from copyfold.report.ddg.results import DdgResults, RunScore
 from copyfold.report.ddg.scan import ScanResults
 
 SCAN_TABLE = "scan.csv"
+BENCHMARK = "benchmark.json"
+BENCHMARK_FORMAT = "copyfold-ddg-benchmark/1"
 METRICS_FORMAT = "copyfold-ddg-metrics/1"
 _COLUMNS = ("protein", "mutation", "source", "cluster", "split", "target", "predicted")
 _SCAN_COLUMNS = ("position", "wild_type", "mutant", "ddg_kcal_mol", "sigma_kcal_mol", "in_domain", "reason")
@@ -89,6 +92,23 @@ def read_scan(folder: Path, structure: Path | None) -> ScanResults:
         table[name] = pd.to_numeric(table[name], errors="coerce")
     results = ScanResults(folder.name, about[1:], table.assign(reason=table["reason"].fillna("")))
     return results if structure is None else replace(results, plddt=_plddt(structure, results))
+
+
+def read_benchmark(folder: Path) -> BenchmarkResults:
+    """Read a folder of ``copyfold ddg benchmark``.
+
+    Raises
+    ------
+    InputError
+        Its benchmark.json cannot be read or is of another format.
+    """
+    path = Path(folder).resolve() / BENCHMARK
+    content = read_json(path)
+    methods = content.get("methods") if isinstance(content, dict) else None
+    known = isinstance(methods, dict) and content.get("format") == BENCHMARK_FORMAT
+    if not known or not all(isinstance(one, dict) and {"n", "direct"} <= set(one) for one in methods.values()):
+        raise InputError(f"{path}: not of format {BENCHMARK_FORMAT}; score the benchmark again")
+    return BenchmarkResults(path.parent.name, content)
 
 
 def _plddt(path: Path, results: ScanResults) -> np.ndarray | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from copyfold.app.cnv_results import gene_places, read_results, read_tracks
-from copyfold.app.ddg_report import SCAN_TABLE, read_ddg_results, read_scan
+from copyfold.app.ddg_report import BENCHMARK, SCAN_TABLE, read_benchmark, read_ddg_results, read_scan
 from copyfold.core.console import Console, format_seconds
 from copyfold.core.files import read_npy, write_bytes, write_text
 from copyfold.core.rundir import RunDirectory, own_run, read_run_record
@@ -15,6 +15,7 @@ from copyfold.errors import ConfigError, CopyfoldError, InputError
 from copyfold.report.cnv.notable import notable_isolates
 from copyfold.report.cnv.sections import cnv_page
 from copyfold.report.cnv.tracks import draw_track, parse_region, region_around
+from copyfold.report.ddg.leaderboard import benchmark_page
 from copyfold.report.ddg.scan import scan_page
 from copyfold.report.ddg.sections import ddg_page
 from copyfold.report.page import Page, render_page
@@ -31,7 +32,7 @@ def report_run(
 ) -> Path:
     """Write a run's report, into its folder as a stage of the run; or to `out`, and then nothing else changes.
 
-    A folder of `copyfold ddg scan` is no run; its report is written just the same.
+    A folder of `copyfold ddg scan` or `benchmark` is no run; its report is written just the same.
 
     Parameters
     ----------
@@ -54,10 +55,12 @@ def report_run(
         No run, or one without calls; or the file cannot be written.
     """
     run = Path(run)
-    if (run / SCAN_TABLE).exists() and not (run / "run.json").exists():
+    if not (run / "run.json").exists() and any((run / name).exists() for name in (SCAN_TABLE, BENCHMARK)):
         if lineages is not None:
-            raise ConfigError(f"--lineages: {run} is a scan, which knows no lineages")
-        write_text(out or run / REPORT, render_page(scan_page(read_scan(run, structure))))
+            raise ConfigError(f"--lineages: {run} is of `copyfold ddg`, which knows no lineages")
+        scanned = (run / SCAN_TABLE).exists()
+        page = scan_page(read_scan(run, structure)) if scanned else benchmark_page(read_benchmark(run))
+        write_text(out or run / REPORT, render_page(page))
         return out or run / REPORT
     record = read_run_record(run)
     if structure is not None:

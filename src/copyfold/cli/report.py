@@ -30,7 +30,8 @@ def report(
     """Make the report of a run again: one HTML file, RUN/report.html, that opens anywhere and needs no network.
 
     Every run makes it at its end; do it again after `copyfold cnv call`, or with lineages that came later. RUN may be a
-    run of `copyfold cnv` or `copyfold ddg`, or a folder of `copyfold ddg scan`.
+    run of `copyfold cnv` or `copyfold ddg`, or a folder of `copyfold ddg scan`
+    or `copyfold ddg benchmark`.
 
     Example: `copyfold report my/run --lineages st.tsv`
     """

@@ -8,6 +8,7 @@ import pytest
 
 from copyfold.ddg.sequences import AMINO_ACIDS
 from copyfold.report.ddg import rules
+from copyfold.report.ddg.leaderboard import BenchmarkResults, benchmark_page, leaderboard
 from copyfold.report.ddg.plots import diverging_step, running_band, scan_heatmap
 from copyfold.report.ddg.results import DdgResults, RunScore
 from copyfold.report.ddg.scan import ScanResults, find_problems, scan_grid, scan_page
@@ -103,6 +104,26 @@ def test_a_run_is_shown_beside_the_others_with_the_best_first(results):
     text = render_page(ddg_page(replace(results, others=others)))
     assert text.index("mlp_refiner") < text.index("vae_x (this run)")
     assert "0.70 [0.10, 0.90]" in text
+
+
+def test_a_leaderboard_has_the_best_on_top_and_says_what_is_not_known():
+    def method(value, n=100):
+        names = ("spearman", "pearson", "rmse", "mae", "sign_accuracy")
+        one = {
+            "value": value,
+            "low": None if value is None else value - 0.1,
+            "high": None if value is None else value + 0.1,
+        }
+        return {"n": n, "direct": {name: dict(one) for name in names}}
+
+    methods = {"weak": method(0.2), "copyfold": method(0.5, 90), "none": method(None)}
+    methods["weak"]["copyfold_minus_this"] = {"n": 90, "spearman": {"value": 0.3, "low": 0.1, "high": 0.4}}
+    results = BenchmarkResults("s669", {"benchmark": "S669", "methods": methods, "notes": ["a note"]})
+    assert [name for name, _ in results.ranked] == ["copyfold", "weak", "none"]
+    assert leaderboard(results).description == "Spearman: copyfold 0.50 [0.40, 0.60]; weak 0.20 [0.10, 0.30]."
+    text = render_page(benchmark_page(results))
+    for words in ("+0.30 [+0.10, +0.40]", "N/A", "a note", "Benchmark: S669"):
+        assert words in text
 
 
 @pytest.fixture
