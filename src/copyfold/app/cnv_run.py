@@ -71,6 +71,26 @@ def train_run(config_path: Path, overrides: Sequence[str], *, resume: bool, devi
     """
     find_modules_in(config_path.parent)
     config = load_config(CnvConfig, config_path, overrides)
+    folder = str(config_path.resolve().parent)
+    return _run(config, folder, resume=resume, device=device, console=console)
+
+
+def continue_run(path: Path, record: Mapping[str, Any], *, device: str, console: Console) -> Path:
+    """Continue the run of a folder by the configuration in its record; returns the folder.
+
+    Raises
+    ------
+    CopyfoldError
+        The configuration no longer holds, the inputs are gone or have changed, or the folder is in use.
+    """
+    folder = record.get("config_folder", str(path))
+    find_modules_in(Path(folder))
+    values: dict[str, Any] = {**record["config"], "out_dir": str(path.resolve())}
+    config = build_config(CnvConfig, override_values(CnvConfig, values, ()), str(path / "run.json"))
+    return _run(config, folder, resume=True, device=device, console=console)
+
+
+def _run(config: CnvConfig, config_folder: str, *, resume: bool, device: str, console: Console) -> Path:
     torch_device = pick_device(device)
     inputs = load_inputs(config)
     with own_run(config.out_dir) as run:
@@ -84,7 +104,7 @@ def train_run(config_path: Path, overrides: Sequence[str], *, resume: bool, devi
             facts={
                 **_facts(torch_device),
                 "seed": config.seed,
-                "config_folder": str(config_path.resolve().parent),
+                "config_folder": config_folder,
                 "columns": columns_digest(inputs.store.contigs),
                 "inputs": _digests(config),
             },

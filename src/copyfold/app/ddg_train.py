@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from copyfold.ddg.simulation import LABEL
 from copyfold.ddg.specialists import specialist_facts
 from copyfold.ddg.training import SpecialistSettings, predict, train_specialist
 from copyfold.engine import DeterministicConfig
-from copyfold.errors import ConfigError
+from copyfold.errors import ConfigError, RunError
 
 ARTEFACTS = ["best.pt", "final.pt", "training_history.json", "metrics.json", "predictions.csv", "features.npy"]
 QUICK_EPOCHS = 20
@@ -69,6 +69,22 @@ def train_specialists(
     for name in names:
         configs[name] = _configured(name, config, overrides, data=data, structures=structures, out=out, quick=quick)
     return [_train(configs[name], resume=resume, quick=quick, console=console) for name in names]
+
+
+def resume_specialist(path: Path, record: Mapping[str, Any], console: Console) -> Path:
+    """Continue a specialist's run by the configuration in its record; returns the run's folder.
+
+    Raises
+    ------
+    CopyfoldError
+        The configuration no longer holds, the inputs are gone or have changed, or the folder is in use.
+    """
+    path = path.resolve()
+    values = {**record["config"], "out_dir": str(path.parent)}
+    config = build_config(DdgConfig, override_values(DdgConfig, values, ()), str(path / "run.json"))
+    if path.name != f"vae_{config.variant}":
+        raise RunError(f"{path}: was vae_{config.variant} when it was begun; name it so again")
+    return _train(config, resume=True, quick=bool(record.get("quick")), console=console)
 
 
 def _configured(

@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from copyfold.cli import cnv, config, ddg, demo, report
+from copyfold.cli import cnv, config, ddg, demo, report, run
+from copyfold.cli.interrupted import is_out_of_memory, way_on
 from copyfold.errors import CopyfoldError
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ Then `copyfold config init cnv`, edit the paths, `copyfold cnv train config.yaml
 app.add_typer(cnv.app, name="cnv")
 app.add_typer(ddg.app, name="ddg")
 app.add_typer(config.app, name="config")
+app.add_typer(run.app, name="run")
 app.command("demo")(demo.demo)
 app.command("report")(report.report)
 
@@ -74,19 +76,23 @@ def main() -> None:
         _complain(str(error))
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _complain("stopped; a run continues with --resume")
+        _complain(f"stopped; {way_on(app, sys.argv[1:])}")
         sys.exit(_INTERRUPTED)
     except SystemExit as stop:
         if stop.code == 128 + signal.SIGTERM:
-            _complain("stopped by SIGTERM; a run continues with --resume")
+            _complain(f"stopped by SIGTERM; {way_on(app, sys.argv[1:])}")
         raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of a pipe has gone: no traceback
         sys.exit(1)
-    except MemoryError:
-        _complain("out of memory; lower batch_size or give the job more memory, then continue with --resume")
-        sys.exit(1)
     except Exception as error:
+        if is_out_of_memory(error):
+            reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+            _complain(
+                f"out of memory ({reason}); give the job more of it, then {way_on(app, sys.argv[1:])}. Where there is "
+                "a batch_size, a lower one needs less: that is another run, in another folder"
+            )
+            sys.exit(1)
         show = getattr(error, "show", None)  # usage errors of the parser know how to show themselves
         if show is None:
             raise

@@ -94,6 +94,21 @@ def own_run(path: Path) -> Iterator[RunDirectory]:
         yield RunDirectory(path, read_run_record(path) if (path / "run.json").exists() else {})
 
 
+def is_owned(path: Path) -> bool:
+    """Whether a process holds the folder's lock now."""
+    try:
+        handle = os.open(Path(path) / ".lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 @contextmanager
 def folder_lock(path: Path, owner: str) -> Iterator[int]:
     """Make a folder where there is none and take its lock; yields the handle, which a child may inherit.

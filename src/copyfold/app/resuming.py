@@ -1,0 +1,82 @@
+"""Go on with a run by what its own record says, whatever command began it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from copyfold.app.runs import read_state
+from copyfold.core.console import Console
+from copyfold.core.files import file_digest
+from copyfold.core.rundir import read_run_record
+from copyfold.errors import RunError
+
+
+def resume_run(path: Path, *, device: str, console: Console) -> Path:
+    """Continue a run with the configuration it was begun with; returns its folder.
+
+    Raises
+    ------
+    RunError
+        No run, one that another process holds, or a kind whose record does not tell all that it needs.
+    CopyfoldError
+        Its inputs are gone or have changed.
+    """
+    state = read_state(path)
+    record = state.record
+    if state.status == "complete":
+        console.say(f"{path}: complete already")
+        return path
+    kind = record.get("kind")
+    if kind == "specialist":
+        from copyfold.app.ddg_train import resume_specialist
+
+        return resume_specialist(path, record, console)
+    if kind == "refiner":
+        return _resume_refiner(path, record, console)
+    if kind is not None:
+        raise RunError(f"{path}: a {kind} is continued by its own command with --resume")
+    from copyfold.app.cnv_run import call_new, continue_run
+
+    if "trained_in" not in record:
+        return continue_run(path, record, device=device, console=console)
+    trained_in, config = Path(record["trained_in"]["run"]), record["config"]
+    plasmids = config.get("plasmid_store_path")
+    return call_new(
+        trained_in,
+        Path(config["store_path"]),
+        Path(plasmids) if plasmids else None,
+        path,
+        _differences(config, read_run_record(trained_in)["config"]),
+        resume=True,
+        device=device,
+        console=console,
+    )
+
+
+def _differences(config: dict[str, Any], trained: dict[str, Any]) -> list[str]:
+    """The ``key=value`` that calls were made with, beyond the run that they stand on."""
+    own = ("store_path", "plasmid_store_path", "out_dir", "kpsc_gt_path", "kpsc_kleborate_gt_path", "kpsc_meta_path")
+    return [f"{key}={json.dumps(value)}" for key, value in config.items() if key not in own and value != trained[key]]
+
+
+def _resume_refiner(path: Path, record: dict[str, Any], console: Console) -> Path:
+    from copyfold.app.ddg_refine import refine_specialist
+
+    specialist = path.resolve().parent / f"vae_{record['of']['variant']}"
+    if not (specialist / "best.pt").exists() or file_digest(specialist / "best.pt") != record["of"]["checkpoint"]:
+        raise RunError(
+            f"{path}: its specialist is not at {specialist}; `copyfold ddg refine … --resume` with the specialist's "
+            "folder goes on"
+        )
+    config = record["config"]
+    return refine_specialist(
+        config["refiner"],
+        specialist,
+        path.resolve().parent,
+        epochs=config["epochs"],
+        seed=config["seed"],
+        resume=True,
+        console=console,
+    )
