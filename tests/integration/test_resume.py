@@ -167,7 +167,7 @@ def test_a_run_stopped_by_ctrl_c_names_the_way_on(arguments, run, copyfold, unti
     os.kill(pid, signal.SIGINT)
     stopped = copyfold.wait()
     assert stopped.returncode == 130
-    assert stopped.stderr.splitlines()[-1] == "copyfold: stopped; a run continues with --resume"
+    assert stopped.stderr.splitlines()[-1] == "copyfold: stopped; the same command with --resume goes on"
 
 
 def test_resume_on_an_empty_folder_just_starts(uninterrupted, arguments, run, copyfold):
