@@ -51,7 +51,9 @@ def test_mutations_of_a_structure_in_every_form(copyfold, chain_file, tmp_path):
 def test_a_scan_leaves_a_table_a_heatmap_and_a_coloured_structure(copyfold, chain_file, tmp_path):
     folder = tmp_path / "scan"
     copyfold("ddg", "scan", "--structure", chain_file, "--out", folder).succeeded()
-    assert sorted(path.name for path in folder.iterdir()) == ["heatmap.png", "heatmap.svg", "mean_ddg.pdb", "scan.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *("heatmap.png", "heatmap.svg", "mean_ddg.pdb", "report.html", "scan.csv")
+    ]
     table = pd.read_csv(folder / "scan.csv", comment="#", dtype={"position": str})
     assert len(table) == 19 * len(SEQUENCE)
     assert table["position"].iloc[0] == "10"

@@ -16,10 +16,12 @@ from copyfold.ddg.mutations import parse_mutation
 from copyfold.ddg.predictor.numbering import NUMBERINGS
 from copyfold.ddg.predictor.predictor import ADDITIVE, Prediction, Scan, StabilityPredictor
 from copyfold.ddg.sequences import AMINO_ACIDS
-from copyfold.ddg.structures import Structure, read_chain_atoms, read_structure
+from copyfold.ddg.structures import Structure, read_chain_atoms, read_plddt, read_structure
 from copyfold.ddg.table import DDG_LINE, read_comments_and_cells
 from copyfold.errors import InputError
 from copyfold.report.ddg.figures import coloured_pdb, write_heatmap
+from copyfold.report.ddg.scan import ScanResults, scan_page
+from copyfold.report.page import render_page
 
 PREDICTIONS_FORMAT: Final = "copyfold-ddg-stability/1"
 COLUMNS: Final = Prediction._fields
@@ -92,7 +94,7 @@ def predict_mutations(
 
 
 def scan_protein(source: ProteinSource, out: Path, console: Console) -> Scan:
-    """Predict every substitution: scan.csv, heatmap.svg, heatmap.png, and of a structure mean_ddg.pdb, in `out`.
+    """Predict every substitution: scan.csv, heatmap.svg, heatmap.png, report.html, and of a structure mean_ddg.pdb.
 
     Raises
     ------
@@ -106,9 +108,15 @@ def scan_protein(source: ProteinSource, out: Path, console: Console) -> Scan:
         console.say("predicting")
         predictor = StabilityPredictor.load()
         scan = predictor.scan(protein)
-        _write_predictions(folder / "scan.csv", scan_table(scan), _statements(protein, predictor))
+        table, statements = scan_table(scan), _statements(protein, predictor)
+        _write_predictions(folder / "scan.csv", table, statements)
         console.say("drawing")
         write_heatmap(scan.ddg, scan.protein.sequence, _labels(scan), _title(protein), folder)
+        plddt = None
+        if source.structure is not None and isinstance(protein, Structure):
+            plddt = read_plddt(source.structure, protein)
+        results = ScanResults(out.name, tuple(statements[1:]), table, plddt)
+        write_text(folder / "report.html", render_page(scan_page(results)))
         if source.structure is not None and isinstance(protein, Structure):
             atoms = read_chain_atoms(source.structure, protein.chain)
             write_text(folder / "mean_ddg.pdb", coloured_pdb(atoms, scan.site_means))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import takewhile
@@ -104,23 +105,30 @@ def read_benchmark(folder: Path) -> BenchmarkResults:
     """
     path = Path(folder).resolve() / BENCHMARK
     content = read_json(path)
-    methods = content.get("methods") if isinstance(content, dict) else None
-    known = isinstance(methods, dict) and content.get("format") == BENCHMARK_FORMAT
-    if not known or not all(isinstance(one, dict) and {"n", "direct"} <= set(one) for one in methods.values()):
+    known = isinstance(content, dict) and content.get("format") == BENCHMARK_FORMAT
+    tables = _method_tables(content) if known else []
+    if not tables or not all(isinstance(one, dict) and {"n", "direct"} <= set(one) for each in tables for one in each):
         raise InputError(f"{path}: not of format {BENCHMARK_FORMAT}; score the benchmark again")
     return BenchmarkResults(path.parent.name, content)
 
 
+def _method_tables(content: dict[str, Any]) -> list[list[Any]]:
+    """Every method of the benchmark, or of each of its assays."""
+    assays = content.get("assays")
+    if not isinstance(assays, dict):
+        methods = content.get("methods")
+        return [list(methods.values())] if isinstance(methods, dict) else []
+    return [
+        [{"n": assay.get("n"), "direct": one} for one in assay["methods"].values()]
+        for assay in assays.values()
+        if isinstance(assay, dict) and isinstance(assay.get("methods"), dict)
+    ]
+
+
 def _plddt(path: Path, results: ScanResults) -> np.ndarray | None:
     """pLDDT of the scanned sites."""
-    for chain in (None, "A"):
-        try:
-            structure = read_structure(path, chain)
-        except InputError:
-            if chain is not None:
-                raise
-            continue
-        break
+    chain = re.search(r" chain (\S+)$", results.about[-1]) if results.about else None
+    structure = read_structure(path, None if chain is None else chain[1])
     numbers = zip(structure.numbers.tolist(), structure.insertion_codes, structure.sequence, strict=True)
     found = {(f"{number}{code}", letter): row for row, (number, code, letter) in enumerate(numbers)}
     sites = list(zip(results.sites["position"], results.sites["wild_type"], strict=True))

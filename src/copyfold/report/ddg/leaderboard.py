@@ -41,12 +41,33 @@ class BenchmarkResults:
 
 
 def benchmark_page(results: BenchmarkResults) -> Page:
-    """The whole report of a benchmark."""
+    """The whole report of a benchmark, or of several assays with a leaderboard each."""
+    content = results.content
+    title = f"Benchmark: {content.get('benchmark', results.name)}"
+    footer = "Rows differ where a method does not predict all; the difference to ours is taken on common rows."
+    if "assays" in content:
+        sections = tuple(_section(f"assay-{i}", one.name, one) for i, one in enumerate(_assays(content)))
+        notes = tuple(Prose(str(note)) for note in content.get("notes", ()))
+        return Page(title, "Spearman by assay", (*sections, Section("notes", "Notes", notes)), footer)
+    section = _section("leaderboard", "Leaderboard", results)
+    return Page(title, str(content.get("unit", "kcal/mol, positive = destabilising")), (section,), footer)
+
+
+def _assays(content: Mapping[str, Any]) -> list[BenchmarkResults]:
+    """A leaderboard for each assay: its methods have but a correlation, all on the same rows."""
+    found = []
+    for name, assay in content["assays"].items():
+        methods = {method: {"n": assay["n"], "direct": one} for method, one in assay["methods"].items()}
+        found.append(BenchmarkResults(name, {"methods": methods}))
+    return found
+
+
+def _section(anchor: str, title: str, results: BenchmarkResults) -> Section:
     content = results.content
     blocks: list[Any] = [
         Figure(
             leaderboard(results),
-            "Spearman's correlation of predicted and measured ΔΔG with its 95 % interval over clusters of proteins.",
+            "Spearman's correlation of predicted and measured values with its 95 % interval.",
         ),
         _table(results),
     ]
@@ -59,10 +80,7 @@ def benchmark_page(results: BenchmarkResults) -> Page:
                 f"{coverage['within_95']:.1%} where 95 % are."
             )
         )
-    title = f"Benchmark: {content.get('benchmark', results.name)}"
-    footer = "Rows differ where a method does not predict all; the difference to ours is taken on common rows."
-    sections = (Section("leaderboard", "Leaderboard", tuple(blocks)),)
-    return Page(title, str(content.get("unit", "kcal/mol, positive = destabilising")), sections, footer)
+    return Section(anchor, title, tuple(blocks))
 
 
 def leaderboard(results: BenchmarkResults) -> Drawing:
