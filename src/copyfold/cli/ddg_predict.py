@@ -86,8 +86,8 @@ def scan(
 ) -> None:
     """Predict ΔΔG of every substitution of one protein: table, heatmap and coloured structure.
 
-    Writes scan.csv, heatmap.svg, heatmap.png and, from a structure, mean_ddg.pdb with each residue's mean ΔΔG in the
-    B-factor column.
+    Writes report.html, scan.csv, heatmap.svg, heatmap.png and, from a structure, mean_ddg.pdb with each residue's mean
+    ΔΔG in the B-factor column.
 
     Example: `copyfold ddg scan --structure 1zg4.pdb --out scan_of_tem1`
     """

@@ -13,6 +13,7 @@ from copyfold.report.page import Figure, Page, Prose, Section, Table
 
 WIDTH = 940.0
 OURS = "copyfold"
+_METRICS = {"spearman": "Spearman", "pearson": "Pearson", "rmse": "RMSE", "mae": "MAE", "sign_accuracy": "sign right"}
 
 
 @dataclass(frozen=True)
@@ -105,15 +106,17 @@ def leaderboard(results: BenchmarkResults) -> Drawing:
 
 
 def _table(results: BenchmarkResults) -> Table:
-    names = ("spearman", "pearson", "rmse", "mae", "sign_accuracy")
+    """Metrics that at least one method has, and differences to ours where they were taken."""
+    ranked = results.ranked
+    names = [name for name in _METRICS if any(_value(one, name) is not None for _, one in ranked)]
+    with_gap = any("copyfold_minus_this" in one for _, one in ranked)
     rows = []
-    for method, one in results.ranked:
+    for method, one in ranked:
         gap = (one.get("copyfold_minus_this") or {}).get("spearman") or {}
-        said = ""
-        if gap.get("value") is not None:
-            said = f"{gap['value']:+.2f} [{gap['low']:+.2f}, {gap['high']:+.2f}]"
-        rows.append((method, one["n"], *(_shown(one, name) for name in names), said))
-    header = ("method", "n", "Spearman", "Pearson", "RMSE", "MAE", "sign right", "ours minus this, Spearman")
+        said = "" if gap.get("value") is None else f"{gap['value']:+.2f} [{gap['low']:+.2f}, {gap['high']:+.2f}]"
+        rows.append((method, one["n"], *(_shown(one, name) for name in names), *([said] if with_gap else [])))
+    last = ["ours minus this, Spearman"] if with_gap else []
+    header = ("method", "n", *(_METRICS[name] for name in names), *last)
     return Table("Direct mutations; 95 % intervals in brackets", header, tuple(rows))
 
 
