@@ -19,6 +19,9 @@ lint: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/shellcheck .ci/run hpc/*.sh
 
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 bench: $(READY)
 	$(BIN)/python benchmarks/hmm_speed.py
 

@@ -67,6 +67,14 @@ def make_seeds(root: Path) -> None:
     shutil.copytree(root / "counted/counts", root / "sheet/cohort/counts")
 
 
+def make_reads_and_reference(folder: Path) -> Path:
+    """Reads of a small genome, and below them its reference, whose folder is returned."""
+    _make_genome(folder)
+    chromosome, plasmids = folder / "chromosome.fa", [folder / "plasmids.fa"]
+    build_reference(chromosome, plasmids, folder / "genes.fa", folder / "REF", BuildOptions(), QUIET)
+    return folder / "REF"
+
+
 def warm_up(root: Path) -> None:
     """Load once what every fork would load: kernels that were compiled before, facts about the machine."""
     python_facts()

@@ -1,0 +1,1 @@
+"""Hostile files: made, given to every reader, and what came of it."""
