@@ -1,4 +1,4 @@
-"""``copyfold ddg fuse``: what is made of several trained specialists."""
+"""``copyfold ddg fuse`` and ``copyfold ddg explore``: what is made of trained specialists."""
 
 from __future__ import annotations
 
@@ -41,3 +41,34 @@ def fuse(
     from copyfold.core.console import Console
 
     print(fuse_specialists(folder, refiner, out, epochs=epochs, seed=seed, resume=resume, console=Console(quiet=quiet)))
+
+
+def explore(
+    run: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="Folder of a specialist; more, trained with other seeds, say what lasts."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="New folder for tables, plots and page.")],
+    path: Annotated[
+        list[str],
+        typer.Option(metavar="A,B", help="Two mutations, as 1abc:A42V,1abc:L50P; repeat. Default: contrasting ones."),
+    ] = [],  # noqa: B006 -- typer reads the default, nobody changes it
+    permutations: Annotated[int, typer.Option(min=99, help="Permutations of each test.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 42,
+    quiet: QuietOption = False,
+) -> None:
+    """Explore a specialist's latent: the direction of ΔΔG, paths, clusters, unexpected neighbours, sensitive positions.
+
+    What is claimed is measured on mutations that the specialist was not trained on. Writes explore.html, explore.json,
+    tables (TSV) and plots (SVG, PNG).
+
+    Example: `copyfold ddg explore outputs/vae_protherm seed43/vae_protherm --out latent`
+
+    A path of your own: `copyfold ddg explore outputs/vae_protherm --path 1bni:I88V,1bni:L14A --out latent`
+    """
+    from copyfold.app.ddg_explore import explore_runs
+    from copyfold.core.console import Console
+
+    print(explore_runs(run, out, paths=path, permutations=permutations, seed=seed, console=Console(quiet=quiet)))
