@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from copyfold.cli import cnv, config, ddg, demo, report, run
+from copyfold.cli import cnv, config, ddg, demo, join, report, run
 from copyfold.cli.interrupted import is_out_of_memory, way_on
 from copyfold.errors import CopyfoldError
 
@@ -35,6 +35,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(run.app, name="run")
 app.command("demo")(demo.demo)
 app.command("report")(report.report)
+app.command("join")(join.join)
 
 
 def _print_version(asked: bool) -> None:
