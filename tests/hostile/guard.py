@@ -7,6 +7,7 @@ what it writes and starts, whoever asked for it.
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import signal
@@ -21,6 +22,8 @@ from typing import Any, NamedTuple
 from copyfold.errors import CopyfoldError
 
 SECONDS = 10.0
+"""Of processor time: on a busy machine a clock on the wall tells of others' work."""
+_PATIENCE = 12
 MEMORY_SHARE = 2
 MEMORY_GRACE = 32 << 20
 _BEYOND_ALL = 3 << 30
@@ -64,19 +67,20 @@ def watch(
     child = os.fork()
     if child == 0:
         os.close(receiving)
-        _work(read, allowed, sending)
+        _work(read, allowed, sending, seconds)
     os.close(sending)
     began = time.monotonic()
-    said = _hear(receiving, began + seconds)
+    said = _hear(receiving, began + _PATIENCE * seconds)
     if said is None:
         os.kill(child, signal.SIGKILL)
     os.close(receiving)
-    status = os.waitpid(child, 0)[1]
-    took = time.monotonic() - began
-    if said is None:
+    _, status, spent = os.wait4(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    took = spent.ru_utime + spent.ru_stime
+    if said is None or code == -signal.SIGXCPU:
         return Outcome("hang", f"not done after {seconds:g} s", took, 0)
     if not said:
-        return Outcome("crash", f"ended with {os.waitstatus_to_exitcode(status)}", took, 0)
+        return Outcome("crash", f"ended with {code}", took, 0)
     kind, detail, memory = json.loads(said)
     if kind in ("read", "refused") and usual is not None and memory > usual + MEMORY_SHARE * size + MEMORY_GRACE:
         kind, detail = "memory", f"{memory >> 20} MiB for {size} bytes; {detail}"
@@ -99,13 +103,14 @@ def _hear(handle: int, deadline: float) -> bytes | None:
     return None
 
 
-def _work(read: Callable[[], Any], allowed: Path, sending: int) -> None:
+def _work(read: Callable[[], Any], allowed: Path, sending: int, seconds: float) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (used + _BEYOND_ALL, used + _BEYOND_ALL))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds) + 1))
     escapes: list[str] = []
     _audit(allowed.resolve(), escapes)
     tempfile.tempdir = str(allowed)
