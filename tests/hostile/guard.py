@@ -137,6 +137,11 @@ def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def _is_compiled_code(module: str, name: str) -> bool:
+    """Whether a class is asked for by numba, which pickles the code that it has compiled into its own cache."""
+    return module.startswith("numba.") or (module, name) in (("copyreg", "_reconstructor"), ("builtins", "object"))
+
+
 def _audit(allowed: Path, escapes: list[str]) -> None:
     """Note every start of a program, call of a pickle and change of a file outside `allowed`."""
 
@@ -160,7 +165,7 @@ def _audit(allowed: Path, escapes: list[str]) -> None:
             folders = arguments[2:] if two else arguments[-1:]
             if outside(arguments[1 if two else 0], folders[-1]) or (event == "os.rename" and outside(*arguments[::2])):
                 escapes.append(f"{event} {arguments!r}")
-        elif event in _STARTS or (event == "pickle.find_class" and not str(arguments[0]).startswith("numba.")):
+        elif event in _STARTS or (event == "pickle.find_class" and not _is_compiled_code(*arguments)):
             escapes.append(f"{event} {arguments!r}")
 
     sys.addaudithook(hook)
