@@ -28,10 +28,10 @@ class TestDirection:
         planted[2] = 1.0
         ddg = 1.5 * latents @ planted + rng(1).normal(size=600)  # signal 2.25, noise 1: 69 % can be explained
         found = ddg_direction(latents, ddg, np.repeat(np.arange(30), 20))
-        assert found.vector @ planted > 0.99
+        assert found.vector @ planted > 0.98
         assert found.slope == pytest.approx(1.5, abs=0.1)
         assert found.explained == pytest.approx(2.25 / 3.25, abs=0.06)
-        assert found.folds_cosine > 0.98
+        assert found.folds_cosine > 0.96
         assert found.latent_share == pytest.approx(1 / 8, abs=0.02)
 
     def test_without_a_relation_nothing_is_explained_though_the_sample_fits(self):
@@ -46,6 +46,21 @@ class TestDirection:
         found = ddg_direction(latents, rng(5).normal(size=10)[families] + 0.1 * rng(6).normal(size=300), families)
         assert found.explained_in_sample > 0.9
         assert found.explained < 0.0
+
+    def test_it_points_where_mutations_lie_and_not_where_noise_is_cancelled(self):
+        signal, noise = rng(9).normal(size=(2, 500))
+        latents = np.stack([signal + 3 * noise, noise], axis=1)  # coefficients are 1 and −3
+        found = ddg_direction(latents, signal, np.repeat(np.arange(25), 20))
+        assert found.explained > 0.99
+        assert found.vector[0] > 0.99  # the signal moves the first dimension alone
+
+    def test_collapsed_dimensions_have_no_part_in_it(self):
+        latents = rng(7).normal(size=(400, 6)) * [1, 1, 1, 0.01, 0.01, 0.01]
+        ddg = latents[:, 0] + rng(8).normal(size=400)
+        found = ddg_direction(latents, ddg, np.repeat(np.arange(20), 20))
+        np.testing.assert_array_equal(found.vector[3:], 0.0)
+        assert found.vector[0] > 0.95
+        assert found.explained == pytest.approx(0.5, abs=0.1)
 
     def test_one_family_cannot_be_left_out(self):
         latents = rng().normal(size=(40, 3))

@@ -12,6 +12,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
 from copyfold.core.seeding import DEFAULT_SEED, derive_generator
+from copyfold.ddg.explore.active import active_dimensions
 from copyfold.errors import InputError
 
 MOST_CLUSTERS: Final = 10
@@ -68,17 +69,16 @@ def cluster_latents(latents: np.ndarray, *, most: int = MOST_CLUSTERS, seed: int
     Parameters
     ----------
     latents : numpy.ndarray, (n, latent_dim)
-        Dimensions without spread are left out of account.
+        Dimensions that are not active are left out of account.
 
     Raises
     ------
     InputError
         Fewer than three different points.
     """
-    spread = latents.std(axis=0)
-    standard = (latents - latents.mean(axis=0)) / np.where(
-        spread > 1e-6 * max(spread.max(initial=0), 1e-12), spread, np.inf
-    )
+    used = latents[:, active_dimensions(latents)]
+    spread = used.std(axis=0)
+    standard = (used - used.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     distinct = len(np.unique(standard.round(9), axis=0))
     if distinct < 3:
         raise InputError(f"{distinct} different mutations in the latent; clusters need at least three")

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GroupKFold
 
+from copyfold.ddg.explore.active import active_dimensions
 from copyfold.errors import InputError
 
 FOLDS: Final = 5
@@ -23,7 +24,7 @@ class Direction:
     Attributes
     ----------
     vector : numpy.ndarray, (latent_dim,), float64
-        Unit length, in the latent's own units; ΔΔG rises along it.
+        Unit length, in the latent's own units: where the latent goes when the predicted ΔΔG rises.
     slope : float
         Change of ΔΔG per unit along it, kcal/mol.
     explained : float
@@ -49,7 +50,7 @@ class Direction:
 
 
 def ddg_direction(latents: np.ndarray, ddg: np.ndarray, families: np.ndarray, *, folds: int = FOLDS) -> Direction:
-    """Ridge regression of ΔΔG on the latent, judged by leaving out whole families.
+    """Ridge regression of ΔΔG on the latent's active dimensions, judged by leaving out whole families.
 
     The penalty is chosen inside each fold by generalised cross-validation (Golub, Heath & Wahba 1979, Technometrics
     21:215), so the family that is left out has no part in it.
@@ -76,27 +77,36 @@ def ddg_direction(latents: np.ndarray, ddg: np.ndarray, families: np.ndarray, *,
             f"{len(ddg)} rows, ΔΔG from {ddg.min(initial=0):g} to {ddg.max(initial=0):g}: a direction needs at least "
             f"{_FEWEST_ROWS} rows with different values"
         )
-    whole = RidgeCV(_PENALTIES).fit(latents, ddg)
+    active = active_dimensions(latents)
+    used = latents[:, active]
+    whole = RidgeCV(_PENALTIES).fit(used, ddg)
     n_folds = min(folds, len(np.unique(families)))
     predicted, expected, vectors = np.full(len(ddg), np.nan), np.full(len(ddg), np.nan), []
-    for fitted, left_out in GroupKFold(n_folds).split(latents, ddg, families) if n_folds > 1 else ():
-        model = RidgeCV(_PENALTIES).fit(latents[fitted], ddg[fitted])
-        predicted[left_out], expected[left_out] = model.predict(latents[left_out]), ddg[fitted].mean()
-        vectors.append(_unit(model.coef_))
-    vector = _unit(whole.coef_)
+    for fitted, left_out in GroupKFold(n_folds).split(used, ddg, families) if n_folds > 1 else ():
+        model = RidgeCV(_PENALTIES).fit(used[fitted], ddg[fitted])
+        predicted[left_out], expected[left_out] = model.predict(used[left_out]), ddg[fitted].mean()
+        vectors.append(_pattern(used[fitted], model.coef_))
+    vector = np.zeros(latents.shape[1])
+    vector[active] = _pattern(used, whole.coef_)
     variances = latents.var(axis=0).sum()
     return Direction(
         vector=vector,
-        slope=float(np.linalg.norm(whole.coef_)),
+        slope=float(whole.coef_ @ vector[active]),
         explained=_explained(ddg, predicted, expected),
-        explained_in_sample=_explained(ddg, whole.predict(latents), np.full(len(ddg), ddg.mean())),
+        explained_in_sample=_explained(ddg, whole.predict(used), np.full(len(ddg), ddg.mean())),
         latent_share=float((latents @ vector).var() / variances) if variances > 0 else 0.0,
         folds_cosine=float(np.min(np.array(vectors) @ np.array(vectors).T)) if vectors else float("nan"),
         predicted=predicted,
     )
 
 
-def _unit(vector: np.ndarray) -> np.ndarray:
+def _pattern(latents: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+    """Where the latent goes when the prediction rises: covariance times coefficients, to unit length.
+
+    Coefficients themselves also cancel what is unrelated, and may lie where no mutation does (Haufe et al. 2014,
+    NeuroImage 87:96).
+    """
+    vector = np.cov(latents, rowvar=False, bias=True).reshape(len(coefficients), -1) @ coefficients
     length = np.linalg.norm(vector)
     return vector / length if length > 0 else vector
 
