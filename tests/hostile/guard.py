@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 from copyfold.errors import CopyfoldError
@@ -137,9 +138,14 @@ def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _is_compiled_code(module: str, name: str) -> bool:
-    """Whether a class is asked for by numba, which pickles the code that it has compiled into its own cache."""
-    return module.startswith("numba.") or (module, name) in (("copyreg", "_reconstructor"), ("builtins", "object"))
+def _reads_compiled_code() -> bool:
+    """Whether numba is at work, which pickles the code that it has compiled into its own cache beside the modules."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "numba.core.caching":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _audit(allowed: Path, escapes: list[str]) -> None:
@@ -165,7 +171,7 @@ def _audit(allowed: Path, escapes: list[str]) -> None:
             folders = arguments[2:] if two else arguments[-1:]
             if outside(arguments[1 if two else 0], folders[-1]) or (event == "os.rename" and outside(*arguments[::2])):
                 escapes.append(f"{event} {arguments!r}")
-        elif event in _STARTS or (event == "pickle.find_class" and not _is_compiled_code(*arguments)):
+        elif event in _STARTS or (event == "pickle.find_class" and not _reads_compiled_code()):
             escapes.append(f"{event} {arguments!r}")
 
     sys.addaudithook(hook)
