@@ -26,7 +26,7 @@ pytestmark = [
     # Torch and numba warn of forks that follow threads; what is forked here starts no thread before.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
-N_FILES = 120
+N_FILES = 60
 
 
 @pytest.fixture(scope="module")
