@@ -81,6 +81,16 @@ def test_a_benchmark_has_a_leaderboard_and_what_is_none_is_refused(copyfold, tmp
     assert "not of format" in copyfold("report", tmp_path).complaint()
 
 
+def test_a_benchmark_of_assays_is_another_format_with_a_leaderboard_each(copyfold, tmp_path):
+    methods = {"copyfold": {"spearman": {"value": 0.5, "low": 0.4, "high": 0.6}}}
+    content = {"format": "copyfold-ddg-dms-benchmark/1", "benchmark": "proteingym"}
+    write_json(tmp_path / "benchmark.json", content | {"assays": {"BLAT": {"n": 60, "methods": methods}}})
+    copyfold("report", tmp_path).succeeded()
+    assert "copyfold 0.50 [0.40, 0.60]" in (tmp_path / "report.html").read_text()
+    write_json(tmp_path / "benchmark.json", content | {"methods": methods})
+    assert "not of format" in copyfold("report", tmp_path).complaint()
+
+
 # Scans
 
 CHAIN = "GAVLMFWSTC"
@@ -112,7 +122,7 @@ def scan(tmp_path):
         for mutant in AMINO_ACIDS:
             if mutant != letter:
                 rows.append(f"{letter}{11 + i}{mutant},{i}.5,0.7,True,,{11 + i},{letter},{mutant},{i}.5")
-    head = "# copyfold-ddg-predictions/1\n# ddg: kcal/mol, positive = destabilising\n# <b>model</b>\n"
+    head = "# copyfold-ddg-stability/1\n# ddg: kcal/mol, positive = destabilising\n# <b>model</b>\n"
     (folder / "scan.csv").write_text(head + "\n".join(rows) + "\n")
     return folder
 

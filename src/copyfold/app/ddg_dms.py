@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from copyfold.app.ddg_benchmark import BENCHMARK_FORMAT, OURS, ZERO_SHOT, Scorer
+from copyfold.app.ddg_benchmark import OURS, ZERO_SHOT, Scorer
 from copyfold.core.console import Console
 from copyfold.core.files import atomic_folder, write_json, write_text
 from copyfold.core.seeding import DEFAULT_SEED, derive_generator
@@ -21,6 +21,7 @@ from copyfold.ddg.structures import read_structure
 from copyfold.errors import InputError
 from copyfold.report.ddg.figures import write_comparison
 
+DMS_BENCHMARK_FORMAT: Final = "copyfold-ddg-dms-benchmark/1"
 ASSAYS: Final = (
     "BLAT_ECOLX_Deng_2012",
     "BLAT_ECOLX_Firnberg_2014",
@@ -61,7 +62,7 @@ def run_dms_benchmark(data: Path, out: Path, encodings: Path, console: Console) 
         text = _text(results)
         write_json(
             folder / "benchmark.json",
-            {"format": BENCHMARK_FORMAT, "benchmark": "proteingym", "notes": _NOTES, "assays": results},
+            {"format": DMS_BENCHMARK_FORMAT, "benchmark": "proteingym", "notes": _NOTES, "assays": results},
         )
         write_text(folder / "benchmark.txt", text)
         write_text(folder / "predictions.csv", pd.concat(rows).to_csv(index=False, float_format="%.4f"))

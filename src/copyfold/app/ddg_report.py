@@ -22,6 +22,7 @@ from copyfold.report.ddg.scan import ScanResults
 SCAN_TABLE = "scan.csv"
 BENCHMARK = "benchmark.json"
 BENCHMARK_FORMAT = "copyfold-ddg-benchmark/1"
+DMS_BENCHMARK_FORMAT = "copyfold-ddg-dms-benchmark/1"
 METRICS_FORMAT = "copyfold-ddg-metrics/1"
 _COLUMNS = ("protein", "mutation", "source", "cluster", "split", "target", "predicted")
 _SCAN_COLUMNS = ("position", "wild_type", "mutant", "ddg_kcal_mol", "sigma_kcal_mol", "in_domain", "reason")
@@ -105,19 +106,22 @@ def read_benchmark(folder: Path) -> BenchmarkResults:
     """
     path = Path(folder).resolve() / BENCHMARK
     content = read_json(path)
-    known = isinstance(content, dict) and content.get("format") == BENCHMARK_FORMAT
-    tables = _method_tables(content) if known else []
+    tables = _method_tables(content) if isinstance(content, dict) else []
     if not tables or not all(isinstance(one, dict) and {"n", "direct"} <= set(one) for each in tables for one in each):
-        raise InputError(f"{path}: not of format {BENCHMARK_FORMAT}; score the benchmark again")
+        raise InputError(
+            f"{path}: not of format {BENCHMARK_FORMAT} or {DMS_BENCHMARK_FORMAT}; score the benchmark again"
+        )
     return BenchmarkResults(path.parent.name, content)
 
 
 def _method_tables(content: dict[str, Any]) -> list[list[Any]]:
-    """Every method of the benchmark, or of each of its assays."""
-    assays = content.get("assays")
-    if not isinstance(assays, dict):
+    """Every method of the benchmark, or of each of its assays; none of another format."""
+    if content.get("format") == BENCHMARK_FORMAT:
         methods = content.get("methods")
         return [list(methods.values())] if isinstance(methods, dict) else []
+    assays = content.get("assays")
+    if content.get("format") != DMS_BENCHMARK_FORMAT or not isinstance(assays, dict):
+        return []
     return [
         [{"n": assay.get("n"), "direct": one} for one in assay["methods"].values()]
         for assay in assays.values()
