@@ -1,6 +1,7 @@
 """``copyfold ddg predict`` and ``scan`` as a newcomer uses them, with the weights that ship."""
 
 import importlib.util
+import shutil
 import sys
 from pathlib import Path
 
@@ -66,6 +67,20 @@ def test_a_scan_leaves_a_table_a_heatmap_and_a_coloured_structure(copyfold, chai
     assert "kcal/mol" in (folder / "heatmap.svg").read_text()
     again = copyfold("ddg", "scan", "--structure", chain_file, "--out", folder).complaint()
     assert "exists already" in again
+
+
+def test_a_scan_has_a_known_assay_beside_it(copyfold, tmp_path):
+    (tmp_path / "own.csv").write_text("mutant,DMS_score\nA3V,0.9\nW10A,0.1\nF10A,0.2\nA3V:W9A,0\n")
+    again = ("ddg", "scan", "--sequence", SEQUENCE, "--dms", tmp_path / "own.csv", "--out", tmp_path / "scan", "-q")
+    copyfold(*again).succeeded()
+    assert {"dms.png", "dms.svg", "report.html"} <= {path.name for path in (tmp_path / "scan").iterdir()}
+    table = pd.read_csv(tmp_path / "scan/scan.csv", comment="#").set_index("mutation")
+    assert table["dms_own"].dropna().to_dict() == {"A3V": 0.9, "F10A": 0.2}
+    assert "2 rows of the assay left out" in (tmp_path / "scan/report.html").read_text()
+    (tmp_path / "own.csv").write_text("mutant,DMS_score\nC3V,0.9\n")
+    shutil.rmtree(tmp_path / "scan")
+    assert "is it another protein" in copyfold(*again).complaint()
+    assert not (tmp_path / "scan").exists()
 
 
 def test_a_sequence_needs_nothing_else_and_parquet_carries_the_same(copyfold, tmp_path):

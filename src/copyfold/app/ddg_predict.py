@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from copyfold.core.console import Console
 from copyfold.core.files import atomic_folder, atomic_path, write_text
+from copyfold.ddg.assays import PlacedAssay, place_assay, read_assay
 from copyfold.ddg.mutations import parse_mutation
 from copyfold.ddg.predictor.numbering import NUMBERINGS
 from copyfold.ddg.predictor.predictor import ADDITIVE, Prediction, Scan, StabilityPredictor
@@ -19,7 +21,7 @@ from copyfold.ddg.sequences import AMINO_ACIDS
 from copyfold.ddg.structures import Structure, read_chain_atoms, read_plddt, read_structure
 from copyfold.ddg.table import DDG_LINE, read_comments_and_cells
 from copyfold.errors import InputError
-from copyfold.report.ddg.figures import coloured_pdb, write_heatmap
+from copyfold.report.ddg.figures import coloured_pdb, write_assays, write_heatmap
 from copyfold.report.ddg.scan import ScanResults, scan_page
 from copyfold.report.page import render_page
 
@@ -93,25 +95,42 @@ def predict_mutations(
     return table
 
 
-def scan_protein(source: ProteinSource, out: Path, console: Console) -> Scan:
+def scan_protein(source: ProteinSource, out: Path, console: Console, dms: Sequence[Path] = ()) -> Scan:
     """Predict every substitution: scan.csv, heatmap.svg, heatmap.png, report.html, and of a structure mean_ddg.pdb.
+
+    Parameters
+    ----------
+    source : ProteinSource
+    out : Path
+    console : Console
+    dms : sequence of Path
+        Deep mutational scans of the protein: a column of scan.csv for each, and dms.svg and dms.png.
 
     Raises
     ------
     InputError
-        Wrong input.
+        Wrong input, or an assay of another protein.
     RunError
         `out` holds something already.
     """
     protein = _read_protein(source, [])
+    assays = [read_assay(path) for path in dms]
+    if len({assay.name for assay in assays}) < len(assays):
+        raise InputError("--dms: two files of one name; rename one, since their columns are named so")
     with atomic_folder(out) as folder:
         console.say("predicting")
         predictor = StabilityPredictor.load()
         scan = predictor.scan(protein)
-        table, statements = scan_table(scan), _statements(protein, predictor)
+        placed = [place_assay(assay, scan) for assay in assays]
+        table, statements = scan_table(scan, placed), _statements(protein, predictor)
+        statements[-1:-1] = [_agreement(one) for one in placed]
         _write_predictions(folder / "scan.csv", table, statements)
         console.say("drawing")
         write_heatmap(scan.ddg, scan.protein.sequence, _labels(scan), _title(protein), folder)
+        if placed:
+            write_assays(scan.ddg, _labels(scan), {one.name: one.scores for one in placed}, folder)
+        for one in placed:
+            console.say(_agreement(one))
         plddt = None
         if source.structure is not None and isinstance(protein, Structure):
             plddt = read_plddt(source.structure, protein)
@@ -123,14 +142,14 @@ def scan_protein(source: ProteinSource, out: Path, console: Console) -> Scan:
     return scan
 
 
-def scan_table(scan: Scan) -> pd.DataFrame:
+def scan_table(scan: Scan, assays: Sequence[PlacedAssay] = ()) -> pd.DataFrame:
     """Each residue's 19 substitutions, as rows of a table of predictions with the residue's own columns behind.
 
     Returns
     -------
     pandas.DataFrame
         The columns of `COLUMNS`, and `position` (author's number with insertion code; of a sequence 1-based),
-        `wild_type`, `mutant`, `site_mean_ddg` (kcal/mol).
+        `wild_type`, `mutant`, `site_mean_ddg` (kcal/mol), and `dms_<name>` (higher = fitter) of each assay.
     """
     rows = []
     labels = _labels(scan)
@@ -150,9 +169,18 @@ def scan_table(scan: Scan) -> pd.DataFrame:
                         "wild_type": wild_type,
                         "mutant": mutant,
                         "site_mean_ddg": scan.site_means[index],
+                        **{f"dms_{assay.name}": assay.scores[index, column] for assay in assays},
                     }
                 )
     return pd.DataFrame(rows)
+
+
+def _agreement(assay: PlacedAssay) -> str:
+    n = int(np.isfinite(assay.scores).sum())
+    return (
+        f"dms_{assay.name}: Spearman of score and -ddg_kcal_mol {assay.spearman:.3f} ({n} substitutions; "
+        f"{assay.n_left_out} rows of the assay left out)"
+    )
 
 
 def _labels(scan: Scan) -> list[str]:

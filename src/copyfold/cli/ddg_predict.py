@@ -82,17 +82,27 @@ def scan(
     structure: StructureOption = None,
     chain: ChainOption = None,
     sequence: SequenceOption = None,
+    dms: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Deep mutational scan of the protein to set beside it, in ProteinGym's form (columns mutant, "
+            "DMS_score, and mutated_sequence where numbers are not SEQRES's); once for each.",
+        ),
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Predict ΔΔG of every substitution of one protein: table, heatmap and coloured structure.
 
     Writes report.html, scan.csv, heatmap.svg, heatmap.png and, from a structure, mean_ddg.pdb with each residue's mean
-    ΔΔG in the B-factor column.
+    ΔΔG in the B-factor column. With --dms also dms.svg and dms.png, and the scores in scan.csv.
 
     Example: `copyfold ddg scan --structure 1zg4.pdb --out scan_of_tem1`
+
+    Beside a known assay: `copyfold ddg scan -s 1zg4.pdb --dms BLAT_ECOLX_Stiffler_2015.csv --out scan_of_tem1`
     """
     from copyfold.app.ddg_predict import ProteinSource, scan_protein
     from copyfold.core.console import Console
 
-    scan_protein(ProteinSource(structure, chain, sequence), out, Console(quiet=quiet))
+    scan_protein(ProteinSource(structure, chain, sequence), out, Console(quiet=quiet), dms or ())
     print(out)

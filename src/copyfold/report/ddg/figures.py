@@ -58,6 +58,45 @@ def write_heatmap(ddg: np.ndarray, sequence: str, labels: Sequence[str], title: 
     _save(figure, folder, "heatmap")
 
 
+def write_assays(ddg: np.ndarray, labels: Sequence[str], assays: Mapping[str, np.ndarray], folder: Path) -> None:
+    """Write dms.svg and dms.png: of each assay its scores against ΔΔG, and both along the chain.
+
+    Parameters
+    ----------
+    ddg : numpy.ndarray, (n, 20)
+        kcal/mol, positive = destabilising; NaN where there is none.
+    labels : sequence of str, n
+        Residue numbers.
+    assays : mapping of str to numpy.ndarray, (n, 20)
+        Scores by name, higher = fitter; NaN where there is none.
+    folder : Path
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13, 0.4 + 3.2 * len(assays)), layout="constrained")
+    panels = figure.subplots(len(assays), 2, squeeze=False, width_ratios=[1, 2.6])
+    ticks = np.arange(0, len(labels), max(1, len(labels) // 12))
+    for (left, right), (name, scores) in zip(panels, assays.items(), strict=True):
+        both = np.isfinite(ddg) & np.isfinite(scores)
+        left.hexbin(ddg[both], scores[both], gridsize=35, mincnt=1, bins="log", cmap="Greys", linewidths=0.1)
+        left.set_xlabel("predicted ΔΔG, kcal/mol", fontsize=8)
+        left.set_ylabel("score", fontsize=8)
+        left.set_title(name, fontsize=9)
+        some = both.any(axis=1)
+        count = np.maximum(both.sum(axis=1), 1)
+        for axis, values, colour, label in (
+            (right, ddg, "tab:red", "ΔΔG, kcal/mol"),
+            (right.twinx(), scores, "tab:blue", "score (turned over)"),
+        ):
+            means = np.where(some, np.where(both, values, 0.0).sum(axis=1) / count, np.nan)
+            axis.plot(means, color=colour, linewidth=0.9)
+            axis.set_ylabel(label, fontsize=8, color=colour)
+        axis.invert_yaxis()
+        right.set_xticks(ticks, [labels[tick] for tick in ticks], fontsize=7)
+        right.set_xlabel("residue; means over its measured substitutions", fontsize=8)
+    _save(figure, folder, "dms")
+
+
 def coloured_pdb(atoms: Any, site_means: np.ndarray) -> str:
     """A chain in PDB format with each residue's mean ΔΔG in the B-factor column.
 
