@@ -11,7 +11,7 @@ import mappy
 import pysam
 
 from copyfold.cnv.coordinates import read_gene_table
-from copyfold.cnv.reference.annotation import gene_format, parse_genbank, parse_gff3
+from copyfold.cnv.reference.annotation import gene_format, parse_annotation
 from copyfold.cnv.reference.bins import make_bins
 from copyfold.cnv.reference.build import gc_of_bins, genes_from_hits, order_contigs, place_features, place_table
 from copyfold.cnv.reference.fasta import FastaRecord, format_fasta, parse_fasta, read_fasta
@@ -170,11 +170,7 @@ def _find_genes(
     if form == "table":
         placed, notes = place_table(read_gene_table(path), contigs)
     else:
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}: byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8") from None
-        annotation = parse_gff3(text, path) if form == "gff" else parse_genbank(text, path)
+        annotation = parse_annotation(data, form, path)
         if not annotation.features:
             raise InputError(f"{path}: holds no gene or CDS feature with a name; give genes as FASTA or as a table")
         placed, notes = place_features(annotation.features, contigs)

@@ -8,11 +8,11 @@ from pathlib import Path
 from copyfold.cnv.coordinates import DEFAULT_CHROMOSOMAL_PANEL, Gene, read_gene_table, same_contig
 from copyfold.cnv.recurrence import RecurrenceSettings
 from copyfold.cnv.recurrent_table import RECURRENT_NAME, scan_segments, write_recurrent
-from copyfold.cnv.reference.annotation import gene_format, parse_genbank, parse_gff3
+from copyfold.cnv.reference.annotation import gene_format, parse_annotation
 from copyfold.cnv.store import open_store
-from copyfold.cnv.tables import read_bytes
 from copyfold.cnv.truth import read_sequence_types
 from copyfold.core.console import Console
+from copyfold.core.packed import read_unpacked
 from copyfold.core.rundir import own_run, read_run_record
 from copyfold.errors import InputError, RunError
 
@@ -85,18 +85,14 @@ def read_genes(path: Path, contigs: list[str]) -> tuple[Gene, ...]:
     InputError
         The file cannot be read, holds sequences instead of places, or no gene that lies on one of them.
     """
-    data = read_bytes(path)
+    data = read_unpacked(path)
     form = gene_format(data)
     if form == "fasta":
         raise InputError(f"{path}: holds sequences; give their places, as `copyfold cnv reference build` finds them")
     if form == "table":
         placed = [gene for gene in read_gene_table(path) if any(same_contig(gene.contig, name) for name in contigs)]
     else:
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}: byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8") from None
-        annotation = parse_gff3(text, path) if form == "gff" else parse_genbank(text, path)
+        annotation = parse_annotation(data, form, path)
         placed = [
             Gene(feature.gene, contig, feature.start, feature.end)
             for feature in annotation.features

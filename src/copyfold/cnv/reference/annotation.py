@@ -61,6 +61,21 @@ def gene_format(data: bytes) -> GeneFormat:
     return "table"
 
 
+def parse_annotation(data: bytes, form: Literal["gff", "genbank"], path: Path) -> Annotation:
+    """Genes of an annotation's bytes, in one of the forms that `gene_format` tells.
+
+    Raises
+    ------
+    InputError
+        Not UTF-8, or not of this form; the message names `path`.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8") from None
+    return parse_gff3(text, path) if form == "gff" else parse_genbank(text, path)
+
+
 class _Row(NamedTuple):
     kind: str
     feature: Feature
