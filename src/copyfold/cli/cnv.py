@@ -10,7 +10,17 @@ import typer
 from copyfold.cli import cohort, count, export, reference, report, scan, store, truth
 from copyfold.cli.options import DeviceOption, QuietOption, RunArgument, SetOption
 
-app = typer.Typer(no_args_is_help=True, help="Copy number of genes from short-read depth.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="""Copy number of genes from short-read depth.
+
+**All at once**: `copyfold cnv cohort samples.tsv --reference REF --out OUT`
+
+**Step by step**: `reference build`, `count` each isolate, `store build`, `train` (which infers, segments, calls and
+evaluates, too). Afterwards `call`, `plot`, `scan`, `export`; `truth` makes tables to evaluate against.
+
+Without data: `copyfold cnv simulate cohort -n 60`, then `copyfold cnv train cohort/config.yaml`""",
+)
 app.command("cohort")(cohort.cohort)
 app.command("summary")(cohort.summary)
 app.command("cohort-step", hidden=True)(cohort.cohort_step)
@@ -56,7 +66,10 @@ def _rerun(stage: str, run: Path, set_: list[str], device: str, quiet: bool) -> 
 
 @app.command()
 def infer(run: RunArgument, device: DeviceOption = "auto", quiet: QuietOption = False) -> None:
-    """Reconstruct every sample again with the run's trained model (reconstructions.npy, latents.npy)."""
+    """Reconstruct every sample again with the run's trained model (reconstructions.npy, latents.npy).
+
+    Example: `copyfold cnv infer my/run`
+    """
     _rerun("infer", run, [], device, quiet)
 
 

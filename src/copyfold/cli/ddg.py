@@ -6,7 +6,18 @@ import typer
 
 from copyfold.cli import ddg_benchmark, ddg_data, ddg_latent, ddg_predict, ddg_train
 
-app = typer.Typer(no_args_is_help=True, help="Change of protein folding stability (ΔΔG, kcal/mol, + = destabilising).")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="""Change of protein folding stability on mutation (ΔΔG, kcal/mol, positive = destabilising).
+
+**Predict** with the model that ships: `scan` (every substitution), `predict` (yours), `benchmark`.
+
+Example: `copyfold ddg scan --structure protein.pdb --out scan`
+
+**Train your own**: `data`, then `train`, `refine`, `fuse`, and `explore` what they learned.
+
+Try it without data: `copyfold ddg train all --quick --skip-wide --out /tmp/try`""",
+)
 app.add_typer(ddg_data.app, name="data")
 app.command("train")(ddg_train.train)
 app.command("refine")(ddg_train.refine)

@@ -21,13 +21,17 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="""How many copies of a resistance gene does each isolate carry, and what does a mutation do to its fold?
+    help="""How many copies of a gene does each isolate carry, and what does a mutation do to its protein's stability?
 
-`cnv`: reads per 1 kb bin → conv-VAE → Gaussian HMM → copy number of chromosomal genes and of plasmid-borne genes.
-`ddg`: change of protein folding stability on mutation.
+`cnv`: reads per 1 kb bin → expected depth → hidden Markov model → copies of chromosomal and plasmid-borne genes.
 
-**Start here:** `copyfold demo` makes a cohort, runs everything and says what to open.
-Then `copyfold config init cnv`, edit the paths, `copyfold cnv train config.yaml`.""",
+`ddg`: structure or sequence and mutations → ΔΔG with its error (kcal/mol, positive = destabilising).
+
+**Start here:** `copyfold demo` simulates a cohort, calls its copies and says which report to open (minutes).
+
+Your reads: `copyfold cnv cohort samples.tsv --reference REF --out OUT`; REF is made by `copyfold cnv reference build`.
+
+Your protein: `copyfold ddg scan --structure protein.pdb --out scan`""",
 )
 app.add_typer(cnv.app, name="cnv")
 app.add_typer(ddg.app, name="ddg")

@@ -134,7 +134,10 @@ def merge(
 
 @app.command()
 def info(store: StoreArgument) -> None:
-    """Say what a store holds."""
+    """Say what a store holds.
+
+    Example: `copyfold cnv store info chromosome`
+    """
     from copyfold.app.store_checks import describe_store
 
     print(describe_store(store))
@@ -142,7 +145,10 @@ def info(store: StoreArgument) -> None:
 
 @app.command()
 def validate(store: StoreArgument) -> None:
-    """Read digests and values again; say that all is well, or what is wrong (exit code 2)."""
+    """Read digests and values again; say that all is well, or what is wrong (exit code 2).
+
+    Example: `copyfold cnv store validate chromosome`
+    """
     from copyfold.app.store_checks import validate_store
     from copyfold.core.console import Console
 

@@ -17,7 +17,6 @@ from scipy.stats import rankdata
 from copyfold.core.seeding import DEFAULT_SEED, derive_generator
 from copyfold.errors import InputError
 
-EVALUATION_FORMAT: Final = "copyfold-ddg-evaluation/1"
 N_REPLICATES: Final = 1000
 FEWEST_PER_PROTEIN: Final = 5
 

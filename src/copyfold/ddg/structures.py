@@ -15,7 +15,6 @@ from copyfold.core.packed import read_unpacked
 from copyfold.ddg.sequences import THREE_TO_ONE
 from copyfold.errors import InputError
 
-MAX_ASA_SCALE: Final = "Tien 2013 theoretical"
 MAX_ASA: Final = {
     "A": 129.0,
     "R": 274.0,

@@ -31,7 +31,6 @@ _THREADS = 2
 _AHEAD = 24
 _KEPT_BYTES = 1 << 24
 _FIXED = struct.Struct("<4sIBBH")
-_TAIL = struct.Struct("<II")
 
 
 class Block(NamedTuple):

@@ -15,7 +15,6 @@ from copyfold.cnv.store import Contigs
 from copyfold.errors import ConfigError
 
 COLUMN_BIN = 1_000
-BLEED_FAMILY = "blaCTX-M"
 
 
 @dataclass(frozen=True)
