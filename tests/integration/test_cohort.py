@@ -38,6 +38,7 @@ def starts_of(rng: np.random.Generator, copies: int, plasmid: int) -> list[tuple
 
 
 def write_bam(path: Path, starts: list[tuple[int, int]], unmapped: int = 0) -> None:
+    starts = sorted(starts)
     header = {"HD": {"VN": "1.6"}, "SQ": [{"SN": name, "LN": length} for name, length in LENGTHS.items()]}
     with pysam.AlignmentFile(str(path), "wb", header=header) as out:
         for number in range(len(starts) + unmapped):

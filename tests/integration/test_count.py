@@ -279,6 +279,28 @@ def test_bad_reads_are_one_line_each_and_leave_nothing(genome, small_bam, copyfo
     assert time.monotonic() - started < 60
 
 
+def test_unsorted_reads_are_refused_and_with_the_option_counted_to_the_same_bytes(
+    genome, small_bam, copyfold, tmp_path
+):
+    (tmp_path / "sorted").mkdir()
+    good, bad = tmp_path / "sorted/a.bam", tmp_path / "a.bam"
+    shutil.copy(small_bam, good)
+    with pysam.AlignmentFile(str(small_bam)) as source:
+        records = list(source)
+        with pysam.AlignmentFile(str(bad), "wb", template=source) as target:
+            for row in np.random.default_rng(1).permutation(len(records)):
+                target.write(records[row])
+    count = ("cnv", "count", "-r", genome.folder / "REF", "-q")
+    complaint = copyfold(*count, bad, "-o", tmp_path / "out").complaint()
+    assert "not sorted by coordinate" in complaint
+    assert "--unsorted" in complaint
+    assert not (tmp_path / "out").exists()
+    copyfold(*count, bad, "-o", tmp_path / "out", "--unsorted").succeeded()
+    copyfold(*count, good, "-o", tmp_path / "expected").succeeded()
+    for name in ("a.counts.tsv.gz", "a.qc.json"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "expected" / name).read_bytes()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -56,6 +56,8 @@ class CountOptions:
         Accept alignments to contigs that the reference does not have.
     threads : int
         For alignment.
+    unsorted : bool
+        Accept alignments that are not in coordinate order.
     """
 
     chromosome_mapq: int = 20
@@ -64,6 +66,7 @@ class CountOptions:
     min_covered_share: float = 0.7
     other_contigs: bool = False
     threads: int = 2
+    unsorted: bool = False
 
     def check(self) -> None:
         """Refuse what cannot be.
@@ -114,7 +117,8 @@ def count_sample(
     Raises
     ------
     CopyfoldError
-        The input is damaged, empty, of another reference or no reads at all; a file of this sample exists already.
+        The input is damaged, empty, not sorted, of another reference or no reads at all; a file of this sample
+        exists already.
     """
     options.check()
     if not 1 <= len(reads) <= 2:
@@ -223,9 +227,10 @@ def _count(
     if form != "FASTQ":
         if len(reads) > 1:
             raise ConfigError(f"{reads[1]}: a {form} comes alone; give two files for paired FASTQ only")
+        accepted = {"other_contigs": options.other_contigs, "unsorted": options.unsorted}
         if form == "BAM":
-            return form, count_bam(reads[0], reference.bins, other_contigs=options.other_contigs, **rules)
-        return form, count_cram(reads[0], reference.fasta, reference.bins, other_contigs=options.other_contigs, **rules)
+            return form, count_bam(reads[0], reference.bins, **accepted, **rules)
+        return form, count_cram(reads[0], reference.fasta, reference.bins, **accepted, **rules)
     try:
         from copyfold.cnv.counting.aligning import aligned_batches
     except ModuleNotFoundError as error:

@@ -35,6 +35,10 @@ def count(
     other_contigs: Annotated[
         bool, typer.Option("--other-contigs", help="Accept a BAM or CRAM with contigs that the reference lacks.")
     ] = False,
+    unsorted: Annotated[
+        bool,
+        typer.Option("--unsorted", help="Count a BAM or CRAM that is not sorted by coordinate; counts are the same."),
+    ] = False,
     skip_bad: Annotated[
         bool,
         typer.Option(
@@ -56,5 +60,5 @@ def count(
     from copyfold.app.counts import CountOptions, count_sample
     from copyfold.core.console import Console
 
-    options = CountOptions(chromosome_mapq, plasmid_mapq, min_mapped, min_covered, other_contigs, threads)
+    options = CountOptions(chromosome_mapq, plasmid_mapq, min_mapped, min_covered, other_contigs, threads, unsorted)
     print(count_sample(reads, reference, out, sample, options, Console(quiet=quiet), skip_bad=skip_bad))

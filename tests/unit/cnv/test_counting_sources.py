@@ -315,6 +315,7 @@ def test_an_impossible_size_is_found_where_two_blocks_meet_and_nothing_is_gather
 def walk(blocks: object, rest: object = b"", **changed: np.ndarray) -> tuple[tuple, list[np.ndarray]]:
     walk_records = pytest.importorskip("copyfold.cnv.counting._walk").walk_records
     arrays = {
+        "order": np.array([0, -1]),
         "contig_of_reference": np.array([0, 1]),
         "contig_length": np.array([5_000, 900]),
         "contig_offset": np.array([0, 5_001]),
@@ -337,6 +338,7 @@ EMPTY = np.zeros(0, np.int64)
     [
         {"bin_begin": EMPTY, "bin_end": EMPTY, "starts": np.zeros((2, 0), np.int64)},
         {"bin_end": np.array([1_000])},
+        {"order": np.array([1])},
         {"starts": np.zeros((2, 1), np.int64)},
         {"starts": np.zeros((2, 2), np.int32)},
         {"contig_of_reference": np.array([0, 2])},
@@ -360,9 +362,9 @@ def test_the_walk_refuses_arrays_that_do_not_fit(changed: dict[str, np.ndarray])
         walk([RAW.raw_record()], **changed)
 
 
-@pytest.mark.parametrize("name", ["starts", "depth_change", "totals"])
+@pytest.mark.parametrize("name", ["order", "starts", "depth_change", "totals"])
 def test_the_walk_refuses_outputs_that_it_cannot_write(name: str) -> None:
-    shapes = {"starts": (2, 2), "depth_change": (2, 5_902), "totals": (3, 8)}
+    shapes = {"order": (2,), "starts": (2, 2), "depth_change": (2, 5_902), "totals": (3, 8)}
     dtype = np.int32 if name == "depth_change" else np.int64
     fixed = np.zeros(shapes[name], dtype)
     fixed.setflags(write=False)

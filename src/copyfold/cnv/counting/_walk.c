@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FINE, BAD_SIZE, BAD_REFERENCE, BAD_POSITION, BAD_LAYOUT, BAD_CIGAR };
+enum { FINE, BAD_SIZE, BAD_REFERENCE, BAD_POSITION, BAD_LAYOUT, BAD_CIGAR, BAD_ORDER };
+enum { MUST_ASCEND, LAST_PLACE };
 enum { RECORDS, SECONDARY, SUPPLEMENTARY, MAPPED, DUPLICATES, MALFORMED, BELOW_CHROMOSOME, BELOW_PLASMID, N_TOTALS };
 enum { UNMAPPED = 0x4, IS_SECONDARY = 0x100, IS_DUPLICATE = 0x400, IS_SUPPLEMENTARY = 0x800 };
 
@@ -25,6 +26,7 @@ typedef struct {
     int64_t *starts;       /* (2, n_bins) */
     int32_t *depth_change; /* (2, n_places) */
     int64_t *totals;       /* (n_contigs + 1, N_TOTALS) */
+    int64_t *order;        /* whether places must ascend; that of the last record */
     int64_t bin;           /* the last one found: reads of a sorted file mostly start in the same */
 } Tallies;
 
@@ -58,6 +60,11 @@ static int measure_cigar(const uint8_t *cigar, int64_t n, int64_t *reference, in
         }
     }
     return 1;
+}
+
+/* Where `samtools sort` puts a record; order.py says the same. Without a reference it comes last. */
+static int64_t sorting_place(int64_t reference, int64_t position) {
+    return reference < 0 ? INT64_MAX : reference << 32 | (position + 1);
 }
 
 /* The bin that holds a place, -1 for none. Bins ascend and do not overlap. */
@@ -119,6 +126,9 @@ static Outcome walk(const uint8_t *data, int64_t size, Tallies *t) {
         int64_t reference_bases, cigar_read;
         int skips;
         if (!measure_cigar(cigar, n_cigar, &reference_bases, &cigar_read, &skips)) STOP(BAD_CIGAR, n_cigar);
+        int64_t sorted_at = sorting_place(reference, position);
+        if (sorted_at < t->order[LAST_PLACE] && t->order[MUST_ASCEND]) STOP(BAD_ORDER, sorted_at);
+        t->order[LAST_PLACE] = sorted_at;
         int64_t contig = reference >= 0 ? t->contig_of_reference[reference] : -1;
         int64_t *totals = t->totals + (contig >= 0 ? contig : t->n_contigs) * N_TOTALS;
         int mapped = !(flag & UNMAPPED) && reference >= 0 && position >= 0;
@@ -195,12 +205,12 @@ static int walk_block(const uint8_t *block, int64_t size, Carry *carry, Tallies 
     return o->problem || append(carry, block + used + o->consumed, size - used - o->consumed);
 }
 
-enum { CONTIG_OF_REFERENCE, LENGTH, OFFSET, BIN_BEGIN, BIN_END, MIN_MAPQ, STARTS, DEPTH_CHANGE, TOTALS, N_ARRAYS };
+enum { ORDER, CONTIG_OF_REFERENCE, LENGTH, OFFSET, BIN_BEGIN, BIN_END, MIN_MAPQ, STARTS, DEPTH_CHANGE, TOTALS, N_ARRAYS };
 
 static int fits(const Py_buffer *b) {
     int64_t n_contigs = b[LENGTH].len / 8, n_bins = b[BIN_BEGIN].len / 8;
     int64_t n_places = b[DEPTH_CHANGE].len / 8; /* two rows of int32 */
-    if (b[OFFSET].len != 8 * n_contigs || b[MIN_MAPQ].len != 16 || b[TOTALS].len != (n_contigs + 1) * N_TOTALS * 8)
+    if (b[ORDER].len != 16 || b[OFFSET].len != 8 * n_contigs || b[MIN_MAPQ].len != 16 || b[TOTALS].len != (n_contigs + 1) * N_TOTALS * 8)
         return 0;
     if (n_bins < 1 || b[BIN_END].len != 8 * n_bins || b[STARTS].len != 16 * n_bins) return 0;
     const int64_t *contig_of_reference = b[CONTIG_OF_REFERENCE].buf, *length = b[LENGTH].buf, *offset = b[OFFSET].buf;
@@ -238,16 +248,16 @@ static PyObject *walk_blocks(PyObject *blocks, const Py_buffer *rest, Tallies *t
 }
 
 PyDoc_STRVAR(walk_doc,
-"walk_records(blocks, rest, contig_of_reference, *layout, *tallies)\n\n"
-"Count every whole record in `rest` followed by a list of blocks; see tally.py for the arrays. Returns what is left\n"
+"walk_records(blocks, rest, order, contig_of_reference, *layout, *tallies)\n\n"
+"Count every whole record in `rest` followed by a list of blocks; see order.py and tally.py for the arrays. Returns what is left\n"
 "of the last record, the problem that ended the walk (0: none), the records counted, and the problem's value.");
 
 static PyObject *walk_records(PyObject *self, PyObject *args) {
     PyObject *blocks, *result = NULL;
     Py_buffer rest = {0}, b[N_ARRAYS] = {{0}};
     (void)self;
-    if (!PyArg_ParseTuple(args, "Oy*y*y*y*y*y*y*w*w*w*", &blocks, &rest, b, b + 1, b + 2, b + 3, b + 4, b + 5, b + 6,
-                          b + 7, b + 8))
+    if (!PyArg_ParseTuple(args, "Oy*w*y*y*y*y*y*y*w*w*w*", &blocks, &rest, b, b + 1, b + 2, b + 3, b + 4, b + 5, b + 6,
+                          b + 7, b + 8, b + 9))
         return NULL;
     if (!PyList_Check(blocks)) {
         PyErr_SetString(PyExc_TypeError, "blocks must be a list of buffers");
@@ -256,7 +266,7 @@ static PyObject *walk_records(PyObject *self, PyObject *args) {
     } else {
         Tallies t = {b[CONTIG_OF_REFERENCE].buf, b[LENGTH].buf, b[OFFSET].buf, b[BIN_BEGIN].buf, b[BIN_END].buf,
                      b[MIN_MAPQ].buf, b[CONTIG_OF_REFERENCE].len / 8, b[LENGTH].len / 8, b[BIN_BEGIN].len / 8,
-                     b[DEPTH_CHANGE].len / 8, b[STARTS].buf, b[DEPTH_CHANGE].buf, b[TOTALS].buf, 0};
+                     b[DEPTH_CHANGE].len / 8, b[STARTS].buf, b[DEPTH_CHANGE].buf, b[TOTALS].buf, b[ORDER].buf, 0};
         result = walk_blocks(blocks, &rest, &t);
     }
     PyBuffer_Release(&rest);

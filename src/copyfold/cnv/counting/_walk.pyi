@@ -3,6 +3,7 @@ import numpy as np
 def walk_records(
     blocks: list[bytearray],
     rest: bytes,
+    order: np.ndarray,
     contig_of_reference: np.ndarray,
     contig_length: np.ndarray,
     contig_offset: np.ndarray,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from copyfold.cnv.counting.bgzf import inflated_chunks
+from copyfold.cnv.counting.order import NOTHING_BEFORE, unsorted_error
 from copyfold.cnv.counting.tally import Layout, Tallies
 from copyfold.errors import InputError
 
@@ -21,7 +22,7 @@ except ImportError:  # installed without a C compiler; `hts` then reads BAM, sev
 
 _MAX_HEADER = 1 << 26
 _LARGEST_RECORD = 1 << 26
-_FINE = 0
+_FINE, _UNSORTED = 0, 6
 _RULES = {
     1: f"its size is {{value}} bytes, outside 32 to {_LARGEST_RECORD}",
     2: "it lies on reference number {value}, which the header does not have",
@@ -66,7 +67,9 @@ class BamStream:
     def __exit__(self, *_: object) -> None:
         self._chunks.close()
 
-    def count_into(self, contig_of_reference: np.ndarray, layout: Layout, tallies: Tallies) -> int:
+    def count_into(
+        self, contig_of_reference: np.ndarray, layout: Layout, tallies: Tallies, *, unsorted: bool = False
+    ) -> int:
         """Walk all records and add them to `tallies`; returns how many there were.
 
         Parameters
@@ -75,19 +78,23 @@ class BamStream:
             The layout's contig of each reference of the header, -1 for none.
         layout : Layout
         tallies : Tallies
-
+        unsorted : bool
+            Accept records in any order.
 
         Raises
         ------
         InputError
-            A record breaks the format; the message names it.
+            A record breaks the format, or lies before the one it follows; the message names it.
         """
-        arrays = (contig_of_reference, *layout[1:], *tallies)
+        order = np.array([not unsorted, NOTHING_BEFORE], np.int64)
+        arrays = (order, contig_of_reference, *layout[1:], *tallies)
         n_records = 0
         rest = b""
         for blocks in chain([[self._rest]], self._chunks):
             rest, problem, walked, value = walk_records(blocks, rest, *arrays)
             n_records += walked
+            if problem == _UNSORTED:
+                raise unsorted_error(self.path, self.references.names, n_records + 1, value, int(order[1]))
             if problem != _FINE:
                 rule = _RULES[problem].format(value=value)
                 raise InputError(

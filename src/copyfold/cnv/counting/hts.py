@@ -13,6 +13,7 @@ import pysam
 from copyfold.cnv.counting.alignments import Alignments
 from copyfold.cnv.counting.bam import References
 from copyfold.cnv.counting.cram import count_cram_records, is_cram
+from copyfold.cnv.counting.order import NOTHING_BEFORE, first_descent, sorting_places, unsorted_error
 from copyfold.cnv.counting.tally import UNMAPPED_FLAG
 from copyfold.errors import InputError
 
@@ -60,33 +61,50 @@ class AlignmentFile:
             self._file.close()
         pysam.set_verbosity(self._verbosity)
 
-    def batches(self, contig_of_reference: np.ndarray) -> Iterator[Alignments]:
+    def batches(self, contig_of_reference: np.ndarray, *, unsorted: bool = False) -> Iterator[Alignments]:
         """All records, in batches.
 
         Parameters
         ----------
         contig_of_reference : numpy.ndarray, (n_references,), int64
             Contig of each reference of the header, -1 for none.
+        unsorted : bool
+            Accept records in any order.
+
+        Raises
+        ------
+        InputError
+            A record cannot be read, or lies before the one it follows.
         """
         contig_of = np.append(contig_of_reference, -1)  # a record without a reference has index -1
+        n_read, last = 0, NOTHING_BEFORE
+        for records, blocks in self._raw_batches():
+            reference, position, mapq, flag = records
+            places = sorting_places(reference, position)
+            if not unsorted and (row := first_descent(places, last)) >= 0:
+                before = int(places[row - 1]) if row else last
+                raise unsorted_error(self.path, self.references.names, n_read + row + 1, int(places[row]), before)
+            n_read, last = n_read + len(places), int(places[-1])
+            flag = np.where((reference < 0) | (position < 0), flag | UNMAPPED_FLAG, flag)
+            yield Alignments(contig_of[reference], position, mapq, flag, *blocks)
+        if self._n_records is not None and n_read != self._n_records:
+            raise self._damaged(ValueError(f"{n_read} of {self._n_records} records"))
+
+    def _raw_batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Reference, position, mapping quality and flag of records (4, n); row, start and end of stretches (3, m)."""
         records: list[tuple[int, int, int, int]] = []
         blocks: list[tuple[int, int, int]] = []
-        n_read = 0
         try:
             for read in self._file.fetch(until_eof=True):
                 _add_blocks(read, len(records), blocks)
                 records.append((read.reference_id, read.reference_start, read.mapping_quality, read.flag))
                 if len(records) == _BATCH:
-                    n_read += len(records)
-                    yield _as_arrays(records, blocks, contig_of)
+                    yield _as_arrays(records, blocks)
                     records, blocks = [], []
         except (OSError, ValueError) as error:
             raise self._damaged(error) from None
         if records:
-            yield _as_arrays(records, blocks, contig_of)
-        n_read += len(records)
-        if self._n_records is not None and n_read != self._n_records:
-            raise self._damaged(ValueError(f"{n_read} of {self._n_records} records"))
+            yield _as_arrays(records, blocks)
 
     def _damaged(self, error: Exception) -> InputError:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -119,9 +137,6 @@ def _add_blocks(read: pysam.AlignedSegment, row: int, blocks: list[tuple[int, in
 
 
 def _as_arrays(
-    records: list[tuple[int, int, int, int]], blocks: list[tuple[int, int, int]], contig_of: np.ndarray
-) -> Alignments:
-    reference, position, mapq, flag = np.array(records, np.int64).T
-    row, start, end = np.array(blocks, np.int64).reshape(-1, 3).T
-    flag = np.where((reference < 0) | (position < 0), flag | UNMAPPED_FLAG, flag)
-    return Alignments(contig_of[reference], position, mapq, flag, row, start, end)
+    records: list[tuple[int, int, int, int]], blocks: list[tuple[int, int, int]]
+) -> tuple[np.ndarray, np.ndarray]:
+    return np.array(records, np.int64).T, np.array(blocks, np.int64).reshape(-1, 3).T

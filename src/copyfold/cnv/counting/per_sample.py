@@ -13,19 +13,10 @@ import numpy as np
 from copyfold.cnv.coordinates import Gene, same_contig
 from copyfold.cnv.counting import tally
 from copyfold.cnv.counting.alignments import Alignments
-from copyfold.cnv.counting.bam import HAVE_WALK, BamStream, References
-from copyfold.cnv.counting.tally import (
-    Layout,
-    Tallies,
-    add_alignments,
-    depth_of,
-    empty_tallies,
-    lay_out,
-    median,
-    sums_between,
-)
+from copyfold.cnv.counting.bam import HAVE_WALK, BamStream
+from copyfold.cnv.counting.plan import Plan, make_plan, match_references
+from copyfold.cnv.counting.tally import Tallies, add_alignments, depth_of, empty_tallies, median, sums_between
 from copyfold.cnv.store import Contigs
-from copyfold.errors import InputError
 
 JUNCTION = 150
 """bp at either end of a plasmid that its depth leaves out: a read's length."""
@@ -167,8 +158,10 @@ def bins_of(lengths: Mapping[str, int], size: int = 1000) -> Contigs:
     )
 
 
-def count_bam(path: Path, contigs: Contigs, *, other_contigs: bool = False, **rules: Any) -> SampleCounts:
-    """Count a BAM file in one pass; its order does not matter and no index is needed.
+def count_bam(
+    path: Path, contigs: Contigs, *, other_contigs: bool = False, unsorted: bool = False, **rules: Any
+) -> SampleCounts:
+    """Count a BAM file in one pass, without an index.
 
     Parameters
     ----------
@@ -176,6 +169,8 @@ def count_bam(path: Path, contigs: Contigs, *, other_contigs: bool = False, **ru
     contigs : Contigs
     other_contigs : bool
         Accept a file whose header lists contigs beyond those of the bins; reads on them count in the totals only.
+    unsorted : bool
+        Accept records that are not in coordinate order; the counts do not depend on it.
     **rules
         As in `count_alignments`.
 
@@ -186,28 +181,35 @@ def count_bam(path: Path, contigs: Contigs, *, other_contigs: bool = False, **ru
     Raises
     ------
     InputError
-        The file is missing, empty, truncated or damaged, or was aligned to another reference than the bins'.
+        The file is missing, empty, truncated, damaged or not sorted, or was aligned to another reference than the
+        bins'.
     """
     if not HAVE_WALK:
-        return count_cram(path, None, contigs, other_contigs=other_contigs, **rules)
-    plan = _plan(contigs, **rules)
+        return count_cram(path, None, contigs, other_contigs=other_contigs, unsorted=unsorted, **rules)
+    plan = make_plan(contigs, **rules)
     with BamStream(path) as stream:
         rows = match_references(stream.path, stream.references, plan.layout.names, plan.layout.lengths, other_contigs)
         tallies = empty_tallies(plan.layout)
-        stream.count_into(rows, plan.layout, tallies)
+        stream.count_into(rows, plan.layout, tallies, unsorted=unsorted)
     return _sample_counts(plan, tallies)
 
 
 def count_cram(
-    path: Path, fasta: Path | None, contigs: Contigs, *, other_contigs: bool = False, **rules: Any
+    path: Path,
+    fasta: Path | None,
+    contigs: Contigs,
+    *,
+    other_contigs: bool = False,
+    unsorted: bool = False,
+    **rules: Any,
 ) -> SampleCounts:
     """Count a CRAM file, with the sequences it was written against; as `count_bam` otherwise, and slower."""
     from copyfold.cnv.counting.hts import AlignmentFile
 
-    plan = _plan(contigs, **rules)
+    plan = make_plan(contigs, **rules)
     with AlignmentFile(path, fasta) as opened:
         rows = match_references(opened.path, opened.references, plan.layout.names, plan.layout.lengths, other_contigs)
-        return _count_batches(plan, opened.batches(rows))
+        return _count_batches(plan, opened.batches(rows, unsorted=unsorted))
 
 
 def local_copies(sample: SampleCounts, reach: int = 200_000) -> np.ndarray:
@@ -262,51 +264,20 @@ def count_alignments(
     InputError
         Bins, genes or rules cannot be.
     """
-    plan = _plan(
+    plan = make_plan(
         contigs, chromosome_mapq=chromosome_mapq, plasmid_mapq=plasmid_mapq, is_plasmid=is_plasmid, genes=genes
     )
     return _count_batches(plan, batches)
 
 
-def _count_batches(plan: _Plan, batches: Iterable[Alignments]) -> SampleCounts:
+def _count_batches(plan: Plan, batches: Iterable[Alignments]) -> SampleCounts:
     tallies = empty_tallies(plan.layout)
     for batch in batches:
         add_alignments(plan.layout, tallies, batch)
     return _sample_counts(plan, tallies)
 
 
-@dataclass(frozen=True, eq=False)
-class _Plan:
-    """What to count, checked before the first read."""
-
-    contigs: Contigs
-    layout: Layout
-    is_plasmid: np.ndarray
-    genes: tuple[Gene, ...]
-    gene_contigs: list[int]
-
-
-def _plan(
-    contigs: Contigs,
-    *,
-    chromosome_mapq: int = 20,
-    plasmid_mapq: int = 0,
-    is_plasmid: Sequence[bool] | np.ndarray | None = None,
-    genes: Sequence[Gene] = (),
-) -> _Plan:
-    for name, mapq in (("chromosome_mapq", chromosome_mapq), ("plasmid_mapq", plasmid_mapq)):
-        if not 0 <= mapq <= 255:
-            raise InputError(f"{name} is {mapq}; a mapping quality lies in 0 to 255")
-    names = tuple(contigs.chrom[contigs.chain_starts[:-1]].tolist()) if len(contigs) else ()
-    lengths = _checked_lengths(contigs, names)
-    plasmids = np.zeros(len(names), bool) if is_plasmid is None else np.asarray(is_plasmid, dtype=bool)
-    if plasmids.shape != (len(names),):
-        raise InputError(f"is_plasmid has shape {plasmids.shape} for {len(names)} contigs; give one value for each")
-    layout = lay_out(names, lengths, contigs, chromosome_mapq, plasmid_mapq)
-    return _Plan(contigs, layout, plasmids, tuple(genes), _contigs_of_genes(genes, names, lengths))
-
-
-def _sample_counts(plan: _Plan, tallies: Tallies) -> SampleCounts:
+def _sample_counts(plan: Plan, tallies: Tallies) -> SampleCounts:
     contigs, layout = plan.contigs, plan.layout
     placed = np.array([column for column, contig in enumerate(plan.gene_contigs) if contig >= 0], dtype=np.int64)
     shift = layout.offsets[np.array(plan.gene_contigs, dtype=np.int64)[placed]]
@@ -335,72 +306,3 @@ def _sample_counts(plan: _Plan, tallies: Tallies) -> SampleCounts:
         replicon_depth,
         ReadTotals(**{name: tallies.totals[:, column].copy() for name, column in _TOTALS.items()}),
     )
-
-
-def match_references(
-    path: Path, references: References, names: tuple[str, ...], lengths: np.ndarray, other_contigs: bool
-) -> np.ndarray:
-    """Contig of the bins for each reference of a file, -1 for none: (n_references,), int64.
-
-    Raises
-    ------
-    InputError
-        Names what differs: contigs missing on either side, lengths, or a contig that stands twice.
-    """
-    by_name = {name: row for row, name in enumerate(names)}
-    matched = np.full(len(references.names), -1, np.int64)
-    problems: list[str] = []
-    for row, name in enumerate(references.names):
-        alias = next((k for k, known in enumerate(names) if same_contig(name, known)), -1) if len(names) < 1000 else -1
-        contig = by_name.get(name, alias)
-        if contig < 0:
-            if not other_contigs:
-                problems.append(f"{name} is not among the bins")
-        elif contig in matched[:row]:
-            problems.append(f"{name} stands twice in its header")
-        elif references.lengths[row] != lengths[contig]:
-            problems.append(f"{name} has {references.lengths[row]} bp there and {lengths[contig]} bp in the bins")
-        else:
-            matched[row] = contig
-        if len(problems) > 3:
-            break
-    else:
-        absent = sorted(set(range(len(names))) - set(matched.tolist()))
-        if not problems:
-            problems += [f"{names[contig]} is not in its header" for contig in absent]
-    if problems:
-        listed = "; ".join(problems[:3]) + ("; …" if len(problems) > 3 else "")
-        raise InputError(
-            f"{path}: was aligned to another reference: {listed}; align the reads to the reference of the bins"
-        )
-    return matched
-
-
-def _checked_lengths(contigs: Contigs, names: tuple[str, ...]) -> np.ndarray:
-    if not names:
-        raise InputError("there are no bins to count in; give at least one contig")
-    if len(set(names)) != len(names):
-        raise InputError("a contig's bins stand in several pieces; keep the bins of each contig together")
-    start, end = contigs.start, contigs.end
-    same = contigs.chrom[1:] == contigs.chrom[:-1]
-    bad = np.flatnonzero((start < 0) | (end <= start) | np.concatenate([[False], same & (start[1:] < end[:-1])]))
-    if bad.size:
-        row = int(bad[0])
-        raise InputError(
-            f"bin {row} ({contigs.chrom[row]}:{start[row] + 1}-{end[row]}) is empty or does not lie behind the one "
-            "before it; give ascending bins without overlap"
-        )
-    return np.ascontiguousarray(end[contigs.chain_starts[1:] - 1], np.int64)
-
-
-def _contigs_of_genes(genes: Sequence[Gene], names: tuple[str, ...], lengths: np.ndarray) -> list[int]:
-    found = []
-    for gene in genes:
-        contig = next((row for row, name in enumerate(names) if same_contig(gene.contig, name)), -1)
-        if contig >= 0 and not 0 <= gene.start < gene.end <= lengths[contig]:
-            raise InputError(
-                f"gene {gene.name} at {gene.contig}:{gene.start + 1}-{gene.end} does not lie within its contig of "
-                f"{lengths[contig]} bp; check its coordinates against the reference"
-            )
-        found.append(contig)
-    return found
