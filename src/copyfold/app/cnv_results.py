@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
+from copyfold.app.attempts import Attempts
 from copyfold.app.cohort_folder import CohortFolder
 from copyfold.app.finished_runs import CopyRatioReader, open_copy_ratios, open_run_store
 from copyfold.cnv.call_tables import read_calls
@@ -22,13 +23,11 @@ from copyfold.cnv.store import Contigs, Store
 from copyfold.cnv.truth import read_sequence_types
 from copyfold.core.console import Console
 from copyfold.core.files import read_json, read_npy
-from copyfold.errors import CopyfoldError, InputError
+from copyfold.errors import InputError
 from copyfold.report.cnv.results import CnvResults, GeneResult, SegmentCounts, Track, count_segments, gene_results
 
 _BATCH_SAMPLES = 256
 _SEGMENT_COLUMNS = ["sample_id", "chrom", "x0", "x1", "cn", "confidence", "ratio"]
-
-Found = TypeVar("Found")
 
 
 def read_results(run: Path, record: Mapping[str, Any], lineages: Path | None, console: Console) -> CnvResults:
@@ -50,14 +49,7 @@ def read_results(run: Path, record: Mapping[str, Any], lineages: Path | None, co
     """
     run = Path(run)
     config = record["config"]
-    told: list[str] = []
-
-    def attempt(read: Callable[[], Found]) -> Found | None:
-        try:
-            return read()
-        except CopyfoldError as error:
-            told.append(str(error))
-            return None
+    attempt = Attempts()
 
     calls = read_calls(run / "gene_calls.tsv")
     sample_ids = calls["sample_id"].to_numpy(dtype=np.str_)
@@ -94,7 +86,7 @@ def read_results(run: Path, record: Mapping[str, Any], lineages: Path | None, co
                 noise=_noise(reader, _rows(store, sample_ids), console),
                 genes=tuple(_with_raw_level(gene, store, results.medians, sample_ids) for gene in genes),
             )
-    return replace(results, unread=tuple(told))
+    return replace(results, unread=tuple(attempt.failures))
 
 
 def read_tracks(run: Path, record: Mapping[str, Any], samples: Sequence[str]) -> list[Track]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from copyfold.app.attempts import Attempts
 from copyfold.core.files import read_json, read_npy
 from copyfold.ddg.structures import read_plddt, read_structure
 from copyfold.errors import CopyfoldError, InputError
@@ -27,8 +28,6 @@ METRICS_FORMAT = "copyfold-ddg-metrics/1"
 _COLUMNS = ("protein", "mutation", "source", "cluster", "split", "target", "predicted")
 _SCAN_COLUMNS = ("position", "wild_type", "mutant", "ddg_kcal_mol", "sigma_kcal_mol", "in_domain", "reason")
 
-Found = TypeVar("Found")
-
 
 def read_ddg_results(run: Path, record: Mapping[str, Any]) -> DdgResults:
     """Read everything that a report shows of a specialist or refiner.
@@ -39,14 +38,7 @@ def read_ddg_results(run: Path, record: Mapping[str, Any]) -> DdgResults:
         The predictions cannot be read. What else is missing is named in ``unread``.
     """
     run = Path(run).resolve()
-    told: list[str] = []
-
-    def attempt(read: Callable[[], Found]) -> Found | None:
-        try:
-            return read()
-        except CopyfoldError as error:
-            told.append(str(error))
-            return None
+    attempt = Attempts()
 
     predictions = _predictions(run / "predictions.csv")
     return DdgResults(
@@ -58,7 +50,7 @@ def read_ddg_results(run: Path, record: Mapping[str, Any]) -> DdgResults:
         latents=attempt(lambda: _latents(run, record, len(predictions))),
         attention=attempt(lambda: _attention(run / "attention.csv")),
         others=_others(run),
-        unread=tuple(told),
+        unread=tuple(attempt.failures),
     )
 
 
