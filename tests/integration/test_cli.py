@@ -15,6 +15,12 @@ COMMANDS = [
     (),
     ("demo",),
     ("report",),
+    ("join",),
+    ("run",),
+    ("run", "list"),
+    ("run", "status"),
+    ("run", "resume"),
+    ("run", "compare"),
     ("config",),
     ("config", "check"),
     ("config", "schema"),
@@ -48,6 +54,10 @@ COMMANDS = [
     ("ddg", "train"),
     ("ddg", "refine"),
     ("ddg", "fuse"),
+    ("ddg", "predict"),
+    ("ddg", "scan"),
+    ("ddg", "benchmark"),
+    ("ddg", "explore"),
     ("ddg", "data"),
     ("ddg", "data", "import"),
     ("ddg", "data", "list"),
@@ -92,17 +102,30 @@ def test_every_command_explains_itself(copyfold, command):
     assert not done.stderr
 
 
-def test_the_list_above_is_all_there_is():
+def every_command():
     import typer.main
 
     from copyfold.cli.main import app
 
-    def walk(group, path):
-        yield path
-        for name, command in getattr(group, "commands", {}).items():
-            yield from walk(command, (*path, name))
+    def walk(command, path):
+        yield path, command
+        for name, child in getattr(command, "commands", {}).items():
+            yield from walk(child, (*path, name))
 
-    assert sorted(walk(typer.main.get_command(app), ())) == sorted(COMMANDS)
+    return dict(walk(typer.main.get_command(app), ()))
+
+
+def test_the_list_above_is_all_there_is():
+    assert sorted(every_command()) == sorted(COMMANDS)
+
+
+def test_the_help_of_every_command_shows_how_it_is_called():
+    lacking = [
+        path
+        for path, command in every_command().items()
+        if not hasattr(command, "commands") and not command.hidden and f"copyfold {' '.join(path)}" not in command.help
+    ]
+    assert not lacking
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ def demo(
     """Simulate a cohort, train, call, evaluate; print calls against truth and what to open.
 
     Takes two to three minutes on two CPU cores. If `OUT` holds the demo already, it continues where it stopped.
+
+    Example: `copyfold demo --out demo --isolates 500`
     """
     from copyfold.app.demo import run_demo
     from copyfold.core.console import Console
