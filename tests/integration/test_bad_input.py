@@ -240,7 +240,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
 ):
     run = request.getfixturevalue({"pca_baseline": "pca_run", "06_conv_vae": "vae_run"}[architecture]).path
     page = os.sysconf("SC_PAGE_SIZE")
-    pages = sum(-(-path.stat().st_size // page) for path in run.iterdir())
+    results = [path for path in run.iterdir() if path.name != "report.html"]  # a run survives a report that has no room
+    pages = sum(-(-path.stat().st_size // page) for path in results)
     disk = mount_tmpfs(f"size={max(1, round(pages * share)) * page}")
     arguments = ("cnv", "train", cohort / "config.yaml", "--set", f"out_dir={disk}/run", "--device", "cpu")
     arguments += ("--set", f"architecture={architecture}", "--set", "epochs=3", "--quiet", "--resume")
