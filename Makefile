@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test lint bench weights clean
+.PHONY: demo test lint docs bench weights clean
 
 demo: $(READY)
 	$(BIN)/copyfold demo --out demo

@@ -137,6 +137,7 @@ def test_a_folder_of_specialists_is_fused_on_the_rows_of_protherm(trained, tmp_p
     written = {path.name for path in home.iterdir()} - {".lock"}
     assert written == {
         "best.pt", "final.pt", "training_history.json", "metrics.json", "predictions.csv", "attention.csv", "run.json",
+        "report.html",
     }  # fmt: skip
     record = json.loads((home / "run.json").read_text())
     assert record["status"] == "complete"
