@@ -14,8 +14,14 @@ import pandas as pd
 import pysam
 import pytest
 
+from copyfold.ddg.simulation import simulate_mutations
+from copyfold.ddg.table import write_table
+
 ROOT = Path(__file__).parents[2]
-PAGES = ("reference", "import", "resume-and-rerun", "cohort", "export", "report", "ddg-data", "ddg-train")
+PAGES = (
+    *("reference", "import", "resume-and-rerun", "cohort", "export", "report"),
+    *("ddg-data", "ddg-train", "ddg-explore", "join"),
+)
 BLOCKS = [
     pytest.param(page, block, id=f"{page}-{number}")
     for page in PAGES
@@ -111,8 +117,35 @@ def prepare(reads, tmp_path, cohort, pca_run, copyfold):
             rows += [f"p{number},{protein[place]}{place + 1}A,{rng.normal(1, 1):.2f},{protein}" for place in places]
         (tmp_path / "own.csv").write_text("\n".join(rows) + "\n")
 
-    fill = {"reference": reference, "import": tables, "resume-and-rerun": run, "cohort": sheet}
+    def specialists():
+        write_table(tmp_path / "table.csv", simulate_mutations(14, 16, seed=3))
+        for seed in (42, 43, 44):  # the S669 specialist stands in: it needs no structures
+            out = tmp_path / f"seed{seed}"
+            changes = (f"seed={seed}", "epochs=2", "split=cluster", "val_fraction=0.4", "max_rows=null")
+            options = [part for change in changes for part in ("--set", change)]
+            copyfold("ddg", "train", "s669", "--data", tmp_path / "table.csv", *options, "--out", out, "-q").succeeded()
+            (out / "vae_s669").rename(out / "vae_protherm")
+
+    def isolates():
+        shv = "MRYIRLCIISLLATLPLAVHASPQPLEQIKQSESQLSGRVGMIEMDLASGRTLTAWRADE"
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run/gene_calls.tsv").write_text("sample_id\tblaSHV\tcrr_blaSHV\nS1\t1\t1.0\nS2\t2\t2.1\n")
+        (tmp_path / "run/plasmid_gene_calls.tsv").write_text("sample_id\tblaTEM\tpcn_blaTEM\nS1\t0\t0\nS2\t1\t3.2\n")
+        (tmp_path / "kleborate.tsv").write_text("strain\tBla_chr\nS1\tSHV-1^\nS2\tSHV-11^\n")
+        (tmp_path / "alleles.fasta").write_text(f">SHV-1\n{shv}\n>SHV-11\n{shv.replace('AWRAD', 'AWRAE')}\n")
+        for name in ("shv", "tem"):
+            copyfold("ddg", "scan", "--sequence", shv, "--out", tmp_path / name, "-q").succeeded()
+
+    fill = {
+        "ddg-explore": specialists,
+        "join": isolates,
+        "reference": reference,
+        "import": tables,
+        "resume-and-rerun": run,
+        "cohort": sheet,
+    }
     fill |= {"export": finished, "report": finished, "ddg-data": mutations, "ddg-train": lambda: None}
+    fill |= {"ddg-explore": specialists, "join": isolates}
     return lambda page: fill[page]()
 
 

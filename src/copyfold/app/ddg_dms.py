@@ -71,7 +71,7 @@ def run_dms_benchmark(data: Path, out: Path, encodings: Path, console: Console) 
             for assay, result in results.items()
             for method, one in result["methods"].items()
         }
-        write_comparison(flat, "TEM-1: Spearman's ρ with fitness", folder)
+        write_comparison(flat, "Spearman's ρ with fitness (95 % interval over positions)", "TEM-1 β-lactamase", folder)
     return text
 
 

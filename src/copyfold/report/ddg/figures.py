@@ -118,13 +118,15 @@ def coloured_pdb(atoms: Any, site_means: np.ndarray) -> str:
     return remarks + str(file) + "\nEND\n"
 
 
-def write_comparison(intervals: Mapping[str, Mapping[str, float]], title: str, folder: Path) -> None:
+def write_comparison(intervals: Mapping[str, Mapping[str, float]], quantity: str, title: str, folder: Path) -> None:
     """Write benchmark.svg and benchmark.png: each method's correlation with its 95 % interval, best on top.
 
     Parameters
     ----------
     intervals : mapping of str to mapping
         By method `value`, `low`, `high`.
+    quantity : str
+        What these are.
     title : str
     folder : Path
     """
@@ -139,7 +141,7 @@ def write_comparison(intervals: Mapping[str, Mapping[str, float]], title: str, f
         axis.plot([one["low"], one["high"]], [place, place], color=colour, linewidth=1.2)
         axis.plot(one["value"], place, "o", color=colour, markersize=4)
     axis.set_yticks(range(len(methods)), methods, fontsize=8)
-    axis.set_xlabel("Pearson's r with measured ΔΔG (95 % interval over clusters of proteins)", fontsize=8)
+    axis.set_xlabel(quantity, fontsize=8)
     axis.set_title(title, fontsize=10)
     axis.grid(axis="x", alpha=0.3)
     _save(figure, folder, "benchmark")
