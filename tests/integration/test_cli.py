@@ -16,13 +16,13 @@ from copyfold.cli.main import app
 SCRIPT = Path(sys.executable).with_name("copyfold")
 
 
-def _commands(group, path=()):
-    yield path
-    for name, command in getattr(group, "commands", {}).items():
-        yield from _commands(command, (*path, name))
+def _walk(command, path=()):
+    yield path, command
+    for name, child in getattr(command, "commands", {}).items():
+        yield from _walk(child, (*path, name))
 
 
-COMMANDS = sorted(_commands(typer.main.get_command(app)))
+COMMANDS = dict(_walk(typer.main.get_command(app)))
 
 
 def test_help_comes_within_half_a_second():
@@ -58,6 +58,15 @@ def test_every_command_explains_itself(copyfold, command):
     assert len(done.stdout.splitlines()) > 5
     assert copyfold(*command, "-h").stdout == done.stdout
     assert not done.stderr
+
+
+def test_the_help_of_every_command_shows_how_it_is_called():
+    lacking = [
+        path
+        for path, command in COMMANDS.items()
+        if not hasattr(command, "commands") and not command.hidden and f"copyfold {' '.join(path)}" not in command.help
+    ]
+    assert not lacking
 
 
 @pytest.mark.parametrize(
