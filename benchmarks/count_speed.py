@@ -207,15 +207,18 @@ def main() -> None:
         genome.write_bytes(_unpacked(options.genome))
         reference = Path(folder) / "REF"
         copyfold = str(Path(sys.executable).with_name("copyfold"))
+        environment = dict(os.environ)
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled once, not at every start
         subprocess.run(
             [copyfold, "cnv", "reference", "build", "-q", "--chromosome", str(genome), "--out", str(reference)],
             check=True,
+            env=environment,
         )
 
         def count() -> None:
             out = Path(tempfile.mkdtemp(dir=folder))
             command = [copyfold, "cnv", "count", "-q", str(bam), "--reference", str(reference), "--out", str(out)]
-            subprocess.run(command, check=True, capture_output=True)
+            subprocess.run(command, check=True, capture_output=True, env=environment)
 
         jobs: dict[str, Callable[[], object] | None] = {
             "copyfold cnv count": count,

@@ -8,10 +8,13 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import yaml
+
+from copyfold.version import __version__
 
 ROOT = Path(__file__).parents[2]
 PACKAGING = ROOT / "packaging"
@@ -22,6 +25,10 @@ EXTRAS = PROJECT["optional-dependencies"]
 DOCKERFILE = (PACKAGING / "Dockerfile").read_text()
 DEFINITION = (PACKAGING / "apptainer.def").read_text()
 ENVIRONMENT = yaml.safe_load((PACKAGING / "environment.yml").read_text())
+
+
+def test_the_version_is_that_of_the_installed_package() -> None:
+    assert version("copyfold") == __version__
 
 
 def section(name: str) -> str:

@@ -6,7 +6,6 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from copyfold.core.registry import find_modules_in
 from copyfold.core.rundir import RunDirectory, begin_run, own_run, python_facts, read_run_record
 from copyfold.engine import DeterministicConfig, pick_device
 from copyfold.errors import ConfigError, CopyfoldError, InputError, RunError
+from copyfold.version import __version__
 
 STAGE_KEYS = {
     "infer": (),
@@ -313,7 +313,7 @@ def _do(job: Job, stage: str, work: Any) -> None:
 
 def _facts(device: torch.device) -> dict[str, Any]:
     return {
-        "copyfold": version("copyfold"),
+        "copyfold": __version__,
         "versions": {
             **python_facts(),
             "torch": torch.__version__,

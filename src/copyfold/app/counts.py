@@ -8,7 +8,6 @@ import time
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +35,7 @@ from copyfold.cnv.counting.sample_file import (
 from copyfold.cnv.reference import Reference, read_reference
 from copyfold.core.console import Console, format_seconds
 from copyfold.errors import ConfigError, InputError, RunError
+from copyfold.version import __version__
 
 _ENDINGS = re.compile(r"\.(bam|cram|fastq|fq)(\.(gz|bgz))?$", re.IGNORECASE)
 _MATE = re.compile(r"(_S\d+)?(_L\d{3})?[._]R?[12](_001)?$")
@@ -149,7 +149,7 @@ def count_sample(
         sample, min_mapped_share=options.min_mapped_share, min_covered_share=options.min_covered_share
     )
     rules = {"chromosome_mapq": options.chromosome_mapq, "plasmid_mapq": options.plasmid_mapq}
-    shared = {"reference": reference.digest, **rules, "copyfold": version("copyfold")}
+    shared = {"reference": reference.digest, **rules, "copyfold": __version__}
     write_counts(counts_path, sample_id, sample, shared, quality.flags)
     replicons, genes = _replicon_records(sample, quality.median_depth), _gene_records(sample)
     said = {

@@ -277,7 +277,7 @@ def _write_predictions(out: Path, table: pd.DataFrame, statements: Sequence[str]
 
 
 def _statements(protein: Structure | str, predictor: StabilityPredictor) -> list[str]:
-    from importlib.metadata import version
+    from copyfold.version import __version__
 
     form = "structure" if isinstance(protein, Structure) else "sequence"
     factor = (predictor.structure if form == "structure" else predictor.sequence).errors.factor_95
@@ -287,7 +287,7 @@ def _statements(protein: Structure | str, predictor: StabilityPredictor) -> list
         f"sigma_kcal_mol: half the width of a 68 % interval; 95 %: {factor:.2f} times it",
         "in_domain: the site and chain are like those trained on; empty where refused, reason says why",
         f"several mutations at once: {ADDITIVE}",
-        f"copyfold {version('copyfold')}, {form} form, {_title(protein)}",
+        f"copyfold {__version__}, {form} form, {_title(protein)}",
     ]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from copyfold.ddg.evaluation import as_json, cluster_bootstrap, per_protein, reg
 from copyfold.ddg.simulation import LABEL
 from copyfold.ddg.training import Split
 from copyfold.errors import CopyfoldError, InputError
+from copyfold.version import __version__
 
 METRICS_FORMAT = "copyfold-ddg-metrics/1"
 PREDICTIONS_FORMAT = "copyfold-ddg-predictions/1"
@@ -113,7 +113,7 @@ def _shown(value: float | None) -> str:
 def run_facts(seed: int) -> dict[str, Any]:
     """Versions and seed, for ``run.json``."""
     return {
-        "copyfold": version("copyfold"),
+        "copyfold": __version__,
         "versions": {**python_facts(), "torch": torch.__version__, "numpy": np.__version__},
         "seed": seed,
     }

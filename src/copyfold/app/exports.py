@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from copyfold.core.console import Console
 from copyfold.core.files import atomic_folder, atomic_path, read_npy, write_json
 from copyfold.core.rundir import read_run_record
 from copyfold.errors import ConfigError, InputError, RunError
+from copyfold.version import __version__
 
 ENDINGS = {
     "vcf": (".vcf", ".vcf.gz"),
@@ -169,7 +169,7 @@ class _Export:
         order = list(lengths)
 
         def lines(segments: pd.DataFrame, samples: list[str]) -> Iterator[str]:
-            yield from exports.vcf_header(lengths, samples, version=version("copyfold"), reference=url)
+            yield from exports.vcf_header(lengths, samples, version=__version__, reference=url)
             yield from exports.vcf_lines(segments, samples, order, self.threshold, base_at)
 
         def unusual(segments: pd.DataFrame) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import mappy
@@ -22,6 +21,7 @@ from copyfold.core.console import Console
 from copyfold.core.files import atomic_folder, check_vacant, file_digest, write_text
 from copyfold.core.packed import read_unpacked
 from copyfold.errors import ConfigError, InputError
+from copyfold.version import __version__
 
 _SHORTEST_BIN = 50
 
@@ -126,7 +126,7 @@ def build_reference(
             )
         inputs = [chromosome, *plasmids, *([] if genes is None else [genes])]
         manifest = {
-            "copyfold_version": version("copyfold"),
+            "copyfold_version": __version__,
             "bin_size": options.bin_size,
             "parameters": asdict(options),
             "inputs": [{"name": path.name, "digest": file_digest(path)} for path in inputs],

@@ -44,9 +44,9 @@ app.command("join")(join.join)
 
 def _print_version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import version
+        from copyfold.version import __version__
 
-        print(f"copyfold {version('copyfold')}")
+        print(f"copyfold {__version__}")
         raise typer.Exit
 
 

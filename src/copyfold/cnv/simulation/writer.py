@@ -7,7 +7,6 @@ format is an outside one (coordinates of genes) and 0-based half-open in `truth/
 from __future__ import annotations
 
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from copyfold.cnv.simulation.plasmids import FAMILIES, PANEL, plasmid_contigs
 from copyfold.cnv.store import write_store
 from copyfold.cnv.truth import KLEBORATE_GENE
 from copyfold.core.files import atomic_folder, atomic_path, write_text
+from copyfold.version import __version__
 
 # Columns of the published AMRFinder+ table, in its order; families beyond it follow.
 _PUBLISHED_FAMILIES = ("blaKPC", "blaNDM", "blaCTX-M", "qnrB", "blaOXA-48-like", "aac6-Ib-cr")
@@ -145,13 +145,9 @@ def _plasmid_coordinates() -> pd.DataFrame:
 
 
 def _settings_text(cohort: SimulatedCohort) -> str:
-    try:
-        copyfold_version = version("copyfold")
-    except PackageNotFoundError:
-        copyfold_version = "unknown"
     geometry = cohort.geometry
     content = {
-        "copyfold_version": copyfold_version,
+        "copyfold_version": __version__,
         "seed": cohort.seed,
         "n_isolates": cohort.n_samples,
         "geometry": {
