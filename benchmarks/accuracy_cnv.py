@@ -26,11 +26,9 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import matthews_corrcoef
 
-from common import DesignResult, call_plasmids, configuration, machine, print_table, run_design
+from common import DesignResult, configuration, machine, plasmid_copies, print_table, run_design
 from copyfold.cnv.bin_table import BinTable
-from copyfold.cnv.coordinates import Gene
 from copyfold.cnv.simulation import SimulatedCohort, preset, simulate, true_copies
-from copyfold.cnv.simulation.plasmids import PANEL
 from copyfold.core.seeding import derive_generator
 from copyfold.engine import pick_device
 from intervals import coverage, measure, place_genes
@@ -65,6 +63,11 @@ def precision_recall(called: np.ndarray, true: np.ndarray) -> tuple[float, float
     return (hits / called.sum() if called.any() else float("nan"), hits / true.sum() if true.any() else float("nan"))
 
 
+def correlation(true: np.ndarray, called: np.ndarray) -> float:
+    """Matthews' correlation coefficient; NaN where the truth has one class only."""
+    return float(matthews_corrcoef(true, called)) if 0 < true.sum() < len(true) else float("nan")
+
+
 def bin_scores(
     cohort: SimulatedCohort, copies: np.ndarray, gained: np.ndarray, lost: np.ndarray, rows: np.ndarray
 ) -> dict[str, float]:
@@ -77,31 +80,28 @@ def bin_scores(
     return {"gain prec.": gain[0], "gain rec.": gain[1], "loss prec.": loss[0], "loss rec.": loss[1]}
 
 
-def score(cohort: SimulatedCohort, copies: np.ndarray, result: DesignResult, rows: np.ndarray) -> dict[str, float]:
+def score(
+    cohort: SimulatedCohort, copies: np.ndarray, result: DesignResult, ctx_m: np.ndarray, rows: np.ndarray
+) -> dict[str, float]:
     """Scores over some isolates."""
     gene = cohort.geometry.panel[0]
     calls = result.calls[gene.name]
-    medians = np.median(cohort.counts, axis=1)
     true = cohort.genes[gene.name].to_numpy()
     scored = rows & (calls.cn >= 0) & ~((true > 1.3) & (true < 1.7))
     amplified = scored & (true >= 1.7)
-    coordinates = tuple(Gene(item.name, item.contig, item.x0, item.x1, item.absent_threshold) for item in PANEL)
-    plasmids = call_plasmids(
-        cohort.plasmid_counts, cohort.plasmid_genes, medians, coordinates, cohort.contigs, configuration()
-    )
-    ctx_m = plasmids["blaCTX-M"].cn
+    errors = np.abs(calls.ratio[amplified] / true[amplified] - 1)
     judged = rows & (ctx_m >= 0)
     cn, mixed = result.segmentation.cn, result.segmentation.mixed
     assert mixed is not None
     half = (copies > 1.3) & (copies < 1.7) & rows[:, None]
     return {
         "isolates": int(rows.sum()),
-        "blaSHV MCC": float(matthews_corrcoef(true[scored] >= 1.7, calls.cn[scored] >= 2)),
+        "blaSHV MCC": correlation(true[scored] >= 1.7, calls.cn[scored] >= 2),
         "blaSHV called": float((calls.cn[rows] >= 0).mean()),
-        "copies error": float(np.median(np.abs(calls.ratio[amplified] / true[amplified] - 1))),
+        "copies error": float(np.median(errors)) if len(errors) else float("nan"),
         **bin_scores(cohort, copies, cn >= 2, cn == 0, rows),
-        "mixed found": float(mixed[half].mean()),
-        "CTX-M MCC": float(matthews_corrcoef(cohort.genes["pcn_blaCTX-M"].to_numpy()[judged] > 0, ctx_m[judged] > 0)),
+        "mixed found": float(mixed[half].mean()) if half.any() else float("nan"),
+        "CTX-M MCC": correlation(cohort.genes["pcn_blaCTX-M"].to_numpy()[judged] > 0, ctx_m[judged] > 0),
     }
 
 
@@ -116,10 +116,11 @@ def judge(setting: str, size: int, seed: int, device_name: str, designs: list[st
         config = configuration(seed=seed, **DESIGNS[design])
         started = time.perf_counter()
         result = run_design(cohort.counts, bins, np.flatnonzero(~unseen), config, device, geometry.panel)
+        ctx_m = plasmid_copies(cohort, result, np.flatnonzero(~unseen), config)["blaCTX-M"]
         seconds = round(time.perf_counter() - started)
         head = {"cohort": f"{setting} {size}", "seed": seed, "design": design}
         for lineages, chosen in (("seen", ~unseen), ("unseen", unseen)):
-            scores = score(cohort, copies, result, chosen)
+            scores = score(cohort, copies, result, ctx_m, chosen)
             yield {**head, "lineages": lineages, **scores, "seconds": seconds}
         if design == OURS:
             places = place_genes(cohort, copies, INTERVAL_GENES, derive_generator(seed, "genes of intervals"))

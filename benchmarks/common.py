@@ -14,13 +14,17 @@ import numpy as np
 import torch
 
 from copyfold.cnv.bin_table import BinTable
-from copyfold.cnv.callers import GeneCaller, GeneCalls, GeneCnvCaller, SegmentedDepths, plasmid_targets
+from copyfold.cnv.callers import CohortPlasmidCaller, GeneCaller, GeneCalls, SegmentedDepths, plasmid_targets
 from copyfold.cnv.config import CnvConfig
 from copyfold.cnv.coordinates import Gene
 from copyfold.cnv.models.architecture import Depths, FitSession
 from copyfold.cnv.normalise import CopyRatios
+from copyfold.cnv.plasmids import Source
+from copyfold.cnv.plasmids.cohort import PlasmidCohort, call_cohort
 from copyfold.cnv.plugins import REGISTRIES
 from copyfold.cnv.segmentation import ExpectedDepths, Segmentation
+from copyfold.cnv.simulation import SimulatedCohort
+from copyfold.cnv.simulation.plasmids import GENE_GC, PANEL
 from copyfold.cnv.store import Contigs
 from copyfold.core.console import Console
 from copyfold.engine import DeterministicConfig, load_checkpoint
@@ -145,19 +149,28 @@ def _joined(parts: list[GeneCalls]) -> GeneCalls:
     return GeneCalls(cn, ratio, columns)
 
 
-def call_plasmids(
-    depths: np.ndarray,
-    genes: np.ndarray,
-    medians: np.ndarray,
-    coordinates: tuple[Gene, ...],
-    contigs: Contigs,
-    config: CnvConfig,
-) -> dict[str, GeneCalls]:
-    """Calls of every plasmid gene or family, by the documents' caller."""
-    caller = GeneCnvCaller(BinTable(contigs), config, Path("no checkpoint is read"))
-    return {
-        target.name: caller.call_plasmid(
-            depths[:, target.columns].sum(axis=1).astype(float), medians, target.absent_threshold
-        )
-        for target in plasmid_targets(genes, coordinates)[0]
-    }
+def plasmid_copies(
+    cohort: SimulatedCohort, result: DesignResult, training_rows: np.ndarray, config: CnvConfig
+) -> dict[str, np.ndarray]:
+    """cn of every plasmid family by the design's own caller, (n_samples,); what is learnt is learnt of some rows."""
+    coordinates = tuple(Gene(item.name, item.contig, item.x0, item.x1, item.absent_threshold) for item in PANEL)
+    targets, _ = plasmid_targets(cohort.plasmid_genes, coordinates)
+    assert cohort.plasmid_counts is not None
+    depth, medians = cohort.plasmid_counts.astype(float), np.median(cohort.counts, axis=1)
+    if not isinstance(result.caller, CohortPlasmidCaller):
+        return {
+            each.name: result.caller.call_plasmid(depth[:, each.columns].sum(axis=1), medians, each.absent_threshold).cn
+            for each in targets
+        }
+    sources = tuple(Source(name, calls.ratio) for name, calls in result.calls.items())
+    families = {each.name: each.columns for each in targets}
+    everyone = PlasmidCohort(depth, medians, cohort.counts, cohort.geometry.gc, GENE_GC, families, sources)
+    some = everyone._replace(
+        depth=depth[training_rows],
+        medians=medians[training_rows],
+        counts=cohort.counts[training_rows],
+        sources=tuple(Source(each.name, each.copies[training_rows]) for each in sources),
+    )
+    _, models = call_cohort(some, None, config.pcn_amp_threshold)
+    calls, _ = call_cohort(everyone, models, config.pcn_amp_threshold)
+    return {name: each.cn for name, each in calls.items()}
