@@ -1,4 +1,4 @@
-"""Every runnable block of docs/howto, each in a folder that holds what the page takes for granted."""
+"""Runnable blocks of docs/howto and docs/coming-from, each in a folder that holds what its page takes for granted."""
 
 import importlib.util
 import lzma
@@ -14,19 +14,23 @@ import pandas as pd
 import pysam
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "ddg"))
+from chains import helix, pdb_text
+
 from copyfold.ddg.simulation import simulate_mutations
 from copyfold.ddg.table import write_table
 
 ROOT = Path(__file__).parents[2]
 PAGES = (
-    *("reference", "import", "resume-and-rerun", "cohort", "export", "report"),
-    *("ddg-data", "ddg-train", "ddg-explore", "join"),
+    *(f"howto/{page}" for page in ("reference", "import", "resume-and-rerun", "cohort", "export", "report")),
+    *(f"howto/{page}" for page in ("ddg-data", "ddg-train", "ddg-explore", "join")),
+    *(f"coming-from/{page}" for page in ("cnvrock", "amrfinder", "cnvkit", "foldx", "thermompnn")),
 )
 BLOCKS = [
     pytest.param(page, block, id=f"{page}-{number}")
     for page in PAGES
     for number, block in enumerate(
-        re.findall(r"```bash\n(.*?)```", (ROOT / f"docs/howto/{page}.md").read_text(), flags=re.DOTALL)
+        re.findall(r"```bash\n(.*?)```", (ROOT / f"docs/{page}.md").read_text(), flags=re.DOTALL)
     )
 ]
 
@@ -136,22 +140,22 @@ def prepare(reads, tmp_path, cohort, pca_run, copyfold):
         for name in ("shv", "tem"):
             copyfold("ddg", "scan", "--sequence", shv, "--out", tmp_path / name, "-q").succeeded()
 
-    fill = {
-        "ddg-explore": specialists,
-        "join": isolates,
-        "reference": reference,
-        "import": tables,
-        "resume-and-rerun": run,
-        "cohort": sheet,
-    }
+    def protein():
+        if importlib.util.find_spec("protein_mpnn_utils") is None:
+            pytest.skip("the extra 'structure' is not installed")
+        (tmp_path / "protein.pdb").write_text(pdb_text(helix("GSAELLAWKRQVMTNDYPHIAEELLKKAAEALLSKV")))
+        (tmp_path / "individual_list.txt").write_text("LA5A;\nLA5V,KA9E;\n")
+
+    fill = {"reference": reference, "import": tables, "resume-and-rerun": run, "cohort": sheet}
     fill |= {"export": finished, "report": finished, "ddg-data": mutations, "ddg-train": lambda: None}
     fill |= {"ddg-explore": specialists, "join": isolates}
-    return lambda page: fill[page]()
+    fill |= {"cnvrock": tables, "amrfinder": tables, "cnvkit": finished, "foldx": protein, "thermompnn": protein}
+    return lambda page: fill[page.split("/")[1]]()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("page", "block"), BLOCKS)
-def test_a_block_of_a_howto_runs(prepare, tmp_path, page, block):
+def test_a_block_of_a_page_runs(prepare, tmp_path, page, block):
     names = prepare(page)
     for tool in ("mosdepth", "samtools"):
         if block.lstrip().startswith(("mkdir", tool)) and tool in block and shutil.which(tool) is None:
@@ -170,3 +174,7 @@ def test_a_block_of_a_howto_runs(prepare, tmp_path, page, block):
     }
     done = subprocess.run(["bash", "-e", "-c", block], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
+    if page.endswith("foldx"):
+        rows = pd.read_csv(tmp_path / "ddg.csv", comment="#")
+        assert rows["mutation"].tolist() == ["A:L5A", "A:L5V:A:K9E"]
+        assert rows["ddg_kcal_mol"].notna().all()
