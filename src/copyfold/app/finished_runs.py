@@ -17,7 +17,7 @@ from copyfold.cnv.plugins import REGISTRIES
 from copyfold.cnv.segmentation import ExpectedDepths, Segmenter
 from copyfold.cnv.store import Store, open_store
 from copyfold.core.config import build_config
-from copyfold.core.files import file_digest
+from copyfold.core.files import file_digest, read_rows
 from copyfold.core.registry import find_modules_in
 from copyfold.errors import InputError
 
@@ -63,7 +63,8 @@ class CopyRatioReader:
         for first in range(0, len(rows), size):
             batch = rows[first : first + size]
             dispersion = None if self.dispersions is None else self.dispersions[batch]
-            depths = ExpectedDepths(self.store.counts[batch], self.reconstructions[batch], dispersion)
+            counts, expected = read_rows(self.store.counts, batch), read_rows(self.reconstructions, batch)
+            depths = ExpectedDepths(counts, expected, dispersion)
             yield batch, self.segmenter.copy_ratios(depths)
 
 

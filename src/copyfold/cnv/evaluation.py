@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -28,6 +30,8 @@ from copyfold.cnv.truth import ASSEMBLY_NOTE, GroundTruth
 from copyfold.errors import InputError
 
 METRICS_FORMAT = "copyfold-metrics/1"
+SUMMARISED_COLUMNS = ("sample_id", "x0", "x1", "cn", "confidence")
+"""Columns of segments.parquet that `summarise_segments` reads."""
 BOOTSTRAP_REPLICATES = 200
 _BOOTSTRAP_SEED = 42
 _Z95 = 1.959963984540054
@@ -350,13 +354,14 @@ def _missingness(item: _Judged, truth: GroundTruth | None) -> Missingness:
     )
 
 
-def summarise_segments(segments: pd.DataFrame, sample_ids: Sequence[str]) -> SegmentSummary:
+def summarise_segments(parts: Iterable[pd.DataFrame], sample_ids: Sequence[str]) -> SegmentSummary:
     """Segment diagnostics of a cohort.
 
     Parameters
     ----------
-    segments : pandas.DataFrame
-        Columns sample_id, chrom, x0, x1 (bp, 0-based half-open), cn, confidence, as in segments.parquet.
+    parts : iterable of pandas.DataFrame
+        The table of segments in one part or many, of which one at a time is held. Columns sample_id, x0, x1 (bp,
+        0-based half-open), cn, confidence, as in segments.parquet.
     sample_ids : sequence of str, at least one
         The cohort, so that samples without a segment are counted.
 
@@ -365,27 +370,37 @@ def summarise_segments(segments: pd.DataFrame, sample_ids: Sequence[str]) -> Seg
     InputError
         A column is missing, or a segment belongs to a sample outside the cohort.
     """
-    if absent := {"sample_id", "x0", "x1", "cn", "confidence"} - set(segments.columns):
-        raise InputError(f"segments: no column {', '.join(sorted(absent))}; columns are {', '.join(segments.columns)}")
-    counts = segments["sample_id"].astype(str).value_counts()
-    strangers = sorted(set(counts.index) - set(sample_ids))
-    if strangers:
-        raise InputError(f"segments: sample '{strangers[0]}' is not in the cohort; segment the cohort again")
-    per_sample = counts.reindex([str(sample) for sample in sample_ids], fill_value=0)
-    length = (segments["x1"] - segments["x0"]).to_numpy(dtype=np.int64)
-    confidence = segments["confidence"].to_numpy(dtype=np.float64, na_value=np.nan)
+    per_sample = dict.fromkeys(map(str, sample_ids), 0)
+    numbers: Counter[int] = Counter()
+    lengths: Counter[int] = Counter()
+    confidences: dict[int, list[np.ndarray]] = {}
+    for part in parts:
+        if absent := set(SUMMARISED_COLUMNS) - set(part.columns):
+            raise InputError(f"segments: no column {', '.join(sorted(absent))}; columns are {', '.join(part.columns)}")
+        counts = part["sample_id"].astype(str).value_counts()
+        if strangers := sorted(set(counts.index) - set(per_sample)):
+            raise InputError(f"segments: sample '{strangers[0]}' is not in the cohort; segment the cohort again")
+        for sample, n in counts.items():
+            per_sample[str(sample)] += int(n)
+        length = (part["x1"] - part["x0"]).to_numpy(dtype=np.int64)
+        confidence = part["confidence"].to_numpy(dtype=np.float64, na_value=np.nan)
+        for cn, members in part.groupby("cn").indices.items():
+            numbers[int(cn)] += len(members)
+            lengths[int(cn)] += int(length[members].sum())
+            confidences.setdefault(int(cn), []).append(confidence[members][np.isfinite(confidence[members])])
     by_cn = []
-    for cn, members in sorted(segments.groupby("cn").indices.items()):
-        known = confidence[members][np.isfinite(confidence[members])]
-        mean = math.fsum(known) / known.size if known.size else None
-        share = float(length[members].sum() / length.sum())
-        by_cn.append(CopyNumberSegments(int(cn), len(members), share, mean))
-    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_MOST_SEGMENTED_SHOWN]
+    for cn, known in sorted(confidences.items()):
+        n_known = sum(map(len, known))
+        mean = math.fsum(chain.from_iterable(known)) / n_known if n_known else None
+        by_cn.append(CopyNumberSegments(cn, numbers[cn], lengths[cn] / lengths.total(), mean))
+    cut = ((sample, n) for sample, n in per_sample.items() if n)
+    most = sorted(cut, key=lambda item: (-item[1], item[0]))[:_MOST_SEGMENTED_SHOWN]
+    each = np.array(list(per_sample.values()))
     return SegmentSummary(
-        n_samples=len(per_sample),
-        n_segments=len(segments),
-        n_samples_without_segments=int((per_sample == 0).sum()),
-        segments_per_sample=percentiles(per_sample.to_numpy()),
+        n_samples=len(each),
+        n_segments=int(each.sum()),
+        n_samples_without_segments=int((each == 0).sum()),
+        segments_per_sample=percentiles(each),
         by_cn=tuple(by_cn),
-        most_segmented=tuple((str(sample), int(n)) for sample, n in most),
+        most_segmented=tuple(most),
     )

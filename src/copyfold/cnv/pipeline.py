@@ -29,7 +29,7 @@ from copyfold.cnv.callers import (
     spread_segments,
 )
 from copyfold.cnv.config import CnvConfig
-from copyfold.cnv.evaluation import summarise_segments
+from copyfold.cnv.evaluation import SUMMARISED_COLUMNS, summarise_segments
 from copyfold.cnv.evaluation_text import format_evaluation
 from copyfold.cnv.inputs import CnvInputs
 from copyfold.cnv.models.architecture import Architecture, Depths, FitSession
@@ -37,10 +37,19 @@ from copyfold.cnv.plugins import REGISTRIES
 from copyfold.cnv.recurrence import RecurrenceSettings
 from copyfold.cnv.recurrent_table import RECURRENT_NAME, scan_segments, write_recurrent
 from copyfold.cnv.segmentation import ExpectedDepths, Segmenter, segment_table
-from copyfold.cnv.segments_file import SegmentsInOrder, read_segments
+from copyfold.cnv.segments_file import SegmentsInOrder, segment_parts
 from copyfold.cnv.truth import read_sequence_types
 from copyfold.core.console import Console
-from copyfold.core.files import atomic_path, create_npy, read_npy, write_json, write_npy, write_text
+from copyfold.core.files import (
+    atomic_path,
+    create_npy,
+    read_npy,
+    read_rows,
+    release_pages,
+    write_json,
+    write_npy,
+    write_text,
+)
 from copyfold.core.rundir import RunDirectory
 from copyfold.errors import InputError, PluginError, RunError
 
@@ -124,12 +133,13 @@ def infer(job: Job) -> dict[str, Any]:
         create_npy(run.file("latents.npy"), np.float32, shape) as latents,
     ):
         for rows in job.batches("reconstructing, sample"):
-            inferred = architecture.infer(Depths(store.counts[rows], _scale(job, rows)))
+            inferred = architecture.infer(Depths(read_rows(store.counts, rows), _scale(job, rows)))
             n_rows = rows.stop - rows.start
             _check_output(job, "expected", inferred.expected, (n_rows, store.n_bins))
             _check_output(job, "latents", inferred.latents, (n_rows, job.config.latent_dim))
             reconstructions[rows] = inferred.expected
             latents[rows] = inferred.latents
+            release_pages(reconstructions)
             if inferred.dispersion is not None:
                 _check_output(job, "dispersion", inferred.dispersion, (n_rows,))
                 dispersions.append(inferred.dispersion)
@@ -191,7 +201,7 @@ def _expected_depths(job: Job) -> Callable[[slice], ExpectedDepths]:
 
     def read(rows: slice) -> ExpectedDepths:
         dispersion = None if dispersions is None else dispersions[rows]
-        return ExpectedDepths(np.asarray(counts[rows]), np.asarray(reconstructions[rows]), dispersion)
+        return ExpectedDepths(read_rows(counts, rows), read_rows(reconstructions, rows), dispersion)
 
     return read
 
@@ -301,7 +311,7 @@ def evaluate(job: Job) -> dict[str, Any]:
     if job.config.kpsc_meta_path and job.inputs.truth is None:
         job.console.warn("kpsc_meta_path is not used without kpsc_gt_path: there is no truth to report by ST")
     plasmid = run.file("plasmid_gene_calls.tsv")
-    summary = summarise_segments(read_segments(run.path), job.inputs.store.sample_ids)
+    summary = summarise_segments(segment_parts(run.path, SUMMARISED_COLUMNS), job.inputs.store.sample_ids)
     evaluation = job.module("evaluation")(job.config).evaluate(
         read_calls(run.file("gene_calls.tsv")),
         read_calls(plasmid) if job.inputs.plasmid_store is not None else None,

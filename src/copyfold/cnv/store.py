@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from copyfold.core.files import atomic_folder, file_digest, read_json, read_npy, write_json, write_npy
+from copyfold.core.files import atomic_folder, file_digest, read_json, read_npy, read_rows, write_json, write_npy
 from copyfold.errors import InputError
 
 STORE_FORMAT = "copyfold-store/1"
@@ -84,7 +84,7 @@ class Store:
         rows = max(1, _BATCH_BYTES // max(1, self.n_bins * 8))
         medians = np.empty(self.n_samples)
         for first in range(0, self.n_samples, rows):
-            batch = np.asarray(self.counts[first : first + rows])
+            batch = read_rows(self.counts, slice(first, first + rows))
             if stored is None:
                 medians[first : first + rows] = np.median(batch, axis=1)
             else:
@@ -205,7 +205,7 @@ def _check_counts(path: Path, counts: np.ndarray, check_values: bool) -> None:
     if counts.dtype.kind == "i" and check_values:
         rows = max(1, _BATCH_BYTES // (counts.shape[1] * counts.dtype.itemsize))
         for first in range(0, counts.shape[0], rows):
-            negative = np.argwhere(np.asarray(counts[first : first + rows]) < 0)
+            negative = np.argwhere(read_rows(counts, slice(first, first + rows)) < 0)
             if negative.size:
                 row, column = negative[0]
                 raise InputError(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import mmap
 import os
 import shutil
 from collections.abc import Iterator
@@ -200,6 +201,30 @@ def read_npy(path: Path, *, mmap: bool = True) -> np.ndarray:
     except (OSError, ValueError, EOFError, TypeError, MemoryError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: not a readable .npy array ({reason}); write it again with numpy.save") from error
+
+
+def read_rows(array: np.ndarray, rows: slice | np.ndarray) -> np.ndarray:
+    """Some rows of an array in memory of their own; of a mapped file, its pages are given back.
+
+    The way through a mapped file in batches: pages that were read once count as the process's memory until it ends or
+    gives them back, and a job that is allotted less memory than its files are long is killed for them.
+    """
+    taken = np.array(array[rows], subok=False)
+    release_pages(array)
+    return taken
+
+
+def release_pages(array: np.ndarray) -> None:
+    """Give back the memory pages of a mapped file; nothing is lost, they are read again where needed.
+
+    What was written to the array is the system's to bring to disk from then on. Does nothing to other arrays, nor where
+    the system has no such call (Windows).
+    """
+    owner: object = array
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        owner.madvise(mmap.MADV_DONTNEED)
 
 
 def _read_header(handle: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:

@@ -213,7 +213,7 @@ def test_missingness_by_reason() -> None:
 
 
 def test_without_a_truth_everything_else_is_there() -> None:
-    segments = summarise_segments(segment_table(), ["R0", "R1", "R2"])
+    segments = summarise_segments([segment_table()], ["R0", "R1", "R2"])
     result = evaluate(calls_of(NINE, blaSHV=CN), None, None, segments)
     assert {result.overall[0].mcc.reason, result.overall[0].call_rate.reason} == {"no ground truth given"}
     assert result.by_st_reason == "no ground truth given"
@@ -278,7 +278,7 @@ def segment_table() -> pd.DataFrame:
 
 
 def test_segments_are_summarised() -> None:
-    summary = summarise_segments(segment_table(), ["R0", "R1", "R2"])
+    summary = summarise_segments([segment_table()], ["R0", "R1", "R2"])
     assert (summary.n_samples, summary.n_segments, summary.n_samples_without_segments) == (3, 4, 1)
     assert summary.segments_per_sample["p50"] == 1.0
     one, two = summary.by_cn
@@ -289,7 +289,7 @@ def test_segments_are_summarised() -> None:
 
 
 def test_no_segments_at_all() -> None:
-    summary = summarise_segments(segment_table().iloc[:0], ["R0"])
+    summary = summarise_segments([segment_table().iloc[:0]], ["R0"])
     assert (summary.n_segments, summary.by_cn, summary.most_segmented) == (0, (), ())
 
 
@@ -302,7 +302,7 @@ def test_no_segments_at_all() -> None:
 )
 def test_segments_that_do_not_fit_are_refused(segments: pd.DataFrame, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        summarise_segments(segments, ["R0", "R1"])
+        summarise_segments([segments], ["R0", "R1"])
 
 
 @st.composite
@@ -330,13 +330,13 @@ def cohorts(
 def test_the_order_of_samples_does_not_matter_and_the_result_is_json(cohort: tuple) -> None:
     genes, plasmids, truth, segments, first, second = cohort
     samples = list(genes["sample_id"])
-    result = evaluate(genes, plasmids, truth, summarise_segments(segments, samples), min_n=3)
+    result = evaluate(genes, plasmids, truth, summarise_segments([segments], samples), min_n=3)
     shuffled = GroundTruth(truth.table.iloc[second], truth.sources, truth.lineages.iloc[second])
     again = evaluate(
         genes.iloc[first],
         plasmids.iloc[second],
         shuffled,
-        summarise_segments(segments.iloc[second], [samples[i] for i in first]),
+        summarise_segments((segments.iloc[[row]] for row in second), [samples[i] for i in first]),
         min_n=3,
     )
     assert result == again

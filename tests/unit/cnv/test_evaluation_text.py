@@ -151,7 +151,7 @@ def small_evaluation() -> Evaluation:
         }
     )
     return KpscEvaluation(SimpleNamespace(eval_min_group_n=3)).evaluate(
-        genes, plasmids, GroundTruth(table, sources, lineages), summarise_segments(segments, SAMPLES)
+        genes, plasmids, GroundTruth(table, sources, lineages), summarise_segments([segments], SAMPLES)
     )
 
 

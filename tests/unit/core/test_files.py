@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from copyfold.core.files import (
     file_digest,
     read_json,
     read_npy,
+    read_rows,
+    release_pages,
     write_json,
     write_npy,
     write_text,
@@ -133,6 +136,39 @@ def test_an_array_written_in_batches_appears_when_it_is_whole(tmp_path):
         rows[:2], rows[2:] = 1.0, 2.0
         assert not (tmp_path / "a.npy").exists()
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), [[1] * 3, [1] * 3, [2] * 3, [2] * 3])
+
+
+def mapped_kib() -> int:
+    """Pages of files that this process holds."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.partition("RssFile:")[2].split()[0])
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_reading_in_batches_does_not_gather_a_files_pages(tmp_path):
+    n_rows, n_columns = 512, 16_384  # 32 MiB
+    values = np.arange(n_rows * n_columns, dtype=np.uint32).reshape(n_rows, n_columns)
+    write_npy(tmp_path / "a.npy", values)
+    mapped = read_npy(tmp_path / "a.npy")
+    before = mapped_kib()
+    for first in range(0, n_rows, 32):
+        batch = read_rows(mapped, slice(first, first + 32))
+        np.testing.assert_array_equal(batch, values[first : first + 32])
+        assert mapped_kib() - before < 8 * 1024
+    assert not isinstance(batch, np.memmap)
+    assert not np.shares_memory(batch, mapped)
+    chosen = np.array([500, 3])
+    np.testing.assert_array_equal(read_rows(mapped[10:], chosen), values[10:][chosen])
+
+
+def test_what_was_written_outlives_the_release_of_its_pages(tmp_path):
+    with create_npy(tmp_path / "a.npy", np.float32, (64, 4096)) as rows:
+        for row in range(64):
+            rows[row] = row
+            release_pages(rows)
+        assert rows[5, 0] == 5
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy")[:, -1], np.arange(64))
+    release_pages(np.arange(3))  # nothing to give back
 
 
 def test_json_refuses_nan_and_damage(tmp_path):

@@ -13,6 +13,7 @@ from copyfold.cnv.bin_table import BinTable
 from copyfold.cnv.config import SMALL_COHORT, CnvConfig
 from copyfold.cnv.normalise import depth_from_log, log_depth
 from copyfold.core.console import Console
+from copyfold.core.files import read_rows
 from copyfold.engine import (
     VAE,
     LinearWarmup,
@@ -80,7 +81,7 @@ class Depths:
         filled = np.empty(self.counts.shape, dtype=np.float32)
         for first in range(0, len(self), LOG_ROWS):
             rows = slice(first, first + LOG_ROWS)
-            filled[rows] = log_depth(self.counts[rows], self.scale[rows])
+            filled[rows] = log_depth(read_rows(self.counts, rows), self.scale[rows])
         return filled
 
 

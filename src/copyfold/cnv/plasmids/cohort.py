@@ -11,6 +11,7 @@ import numpy as np
 from copyfold.cnv.plasmids.calls import PlasmidCalls, call_family
 from copyfold.cnv.plasmids.families import ANYWHERE, FamilyModel, Source, fit_family
 from copyfold.cnv.plasmids.levels import GeneLevels, gene_levels
+from copyfold.core.files import read_rows
 from copyfold.errors import InputError
 
 MIN_COHORT = 50
@@ -100,7 +101,7 @@ def call_cohort(
 def _levels(cohort: PlasmidCohort) -> GeneLevels:
     parts = [
         gene_levels(
-            np.asarray(cohort.counts[rows]),
+            read_rows(cohort.counts, rows),
             np.maximum(cohort.medians[rows], 1.0),
             cohort.depth.shape[1],
             cohort.gc,
