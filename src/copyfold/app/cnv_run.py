@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,9 @@ from copyfold.core.config import build_config, load_config, override_values
 from copyfold.core.console import Console, format_seconds
 from copyfold.core.files import file_digest, write_bytes, write_npy
 from copyfold.core.registry import find_modules_in
-from copyfold.core.rundir import RunDirectory, begin_run, own_run, python_facts, read_run_record
+from copyfold.core.rundir import RunDirectory, begin_run, own_run, python_facts, read_run_record, true_status
 from copyfold.engine import DeterministicConfig, pick_device
-from copyfold.errors import ConfigError, CopyfoldError, InputError, RunError
+from copyfold.errors import ConfigError, InputError, RunError
 from copyfold.version import __version__
 
 STAGE_KEYS = {
@@ -109,7 +108,7 @@ def _run(config: CnvConfig, config_folder: str, *, resume: bool, device: str, co
                 "inputs": _digests(config),
             },
         )
-        with _true_status(run):
+        with true_status(run):
             job = _job(config, inputs, run, torch_device, console)
             store = inputs.store
             console.say(
@@ -189,7 +188,7 @@ def call_new(
                 "inputs": _digests(config),
             },
         )
-        with _true_status(run):
+        with true_status(run):
             write_bytes(run.file("checkpoint.pth"), checkpoint.read_bytes())
             models = Path(run_path) / PLASMID_MODELS
             if models.exists():
@@ -246,7 +245,7 @@ def rerun_stage(run_path: Path, stage: str, overrides: Sequence[str], *, device:
                 raise RunError(f"{key}: its content is no longer what stage {reader} read; run stage {reader} again")
         run.record |= {"config": config.model_dump(mode="json"), "inputs": digests}
         run.forget_stages(later)
-        with _true_status(run):
+        with true_status(run):
             job = _job(config, inputs, run, torch_device, console)
             _do(job, stage, lambda: STAGES[stage](job))
             if not later:
@@ -276,24 +275,6 @@ def _check_overrides(overrides: Sequence[str], stage: str) -> None:
             first = readers[0] if readers else "train"
             way_out = f"`copyfold cnv {first}` takes it" if first in STAGES else "train again in another out_dir"
             raise ConfigError(f"--set {override}: '{key}' is read before stage {stage}; {way_out}")
-
-
-@contextmanager
-def _true_status(run: RunDirectory) -> Iterator[None]:
-    """Leave a true status in run.json however the work ends, short of SIGKILL."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):
-        _close(run, "interrupted", "stopped by a signal")
-        raise
-    except Exception as error:
-        _close(run, "failed", str(error) or type(error).__name__)
-        raise
-
-
-def _close(run: RunDirectory, status: str, reason: str) -> None:
-    with suppress(CopyfoldError):  # the disk that stopped the run may also refuse its epitaph
-        run.finish(status, reason)
 
 
 def _job(config: CnvConfig, inputs: CnvInputs, run: RunDirectory, device: torch.device, console: Console) -> Job:

@@ -155,13 +155,17 @@ def _s669(scorer: Scorer) -> Benchmark:
             if f"{method}_inv" in peers:
                 reverse[method] = peers[f"{method}_inv"].to_numpy()
     rows["cluster"] = rows["cluster25"]
-    notes = (
-        f"{int(np.isnan(ddg).sum())} of {len(rows)} rows have no residue in a structure of the data folder",
+    return Benchmark("s669", rows, direct, reverse, ours["sigma"].to_numpy(), _factor(scorer), _notes_of_s669(ddg))
+
+
+def _notes_of_s669(ddg: np.ndarray) -> tuple[str, ...]:
+    """What a reader must know of S669 or a part of it; `ddg` is ours, NaN where nothing is predicted."""
+    return (
+        f"{int(np.isnan(ddg).sum())} of {len(ddg)} rows have no residue in a structure of the data folder",
         "reverse mutations of copyfold are exact mirrors: both are read off the wild type's structure",
         "SAAFEC-Seq's direct column is a copy of I-Mutant3.0's in the published table and is left out",
         "ESM-IF, Pythia, KORPM and zero-shot are scores, not kcal/mol: their RMSE and MAE say nothing",
     )
-    return Benchmark("s669", rows, direct, reverse, ours["sigma"].to_numpy(), _factor(scorer), notes)
 
 
 def _s461(scorer: Scorer) -> Benchmark:
@@ -171,7 +175,8 @@ def _s461(scorer: Scorer) -> Benchmark:
     rows["ddg"] = rows["ddg_s461_corrected"]
     direct = {name: values[chosen] for name, values in whole.direct.items()}
     reverse = {name: values[chosen] for name, values in whole.reverse.items()}
-    notes = (*whole.notes, "measured values as corrected in the S461 subset (40 of them differ from S669's)")
+    corrected = "measured values as corrected in the S461 subset (40 of them differ from S669's)"
+    notes = (*_notes_of_s669(direct[OURS]), corrected)
     return Benchmark("s461", rows, direct, reverse, whole.sigma[chosen], whole.factor_95, notes)
 
 

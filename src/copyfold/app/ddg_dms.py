@@ -36,20 +36,7 @@ _REPLICATES: Final = 1000
 
 
 def run_dms_benchmark(data: Path, out: Path, encodings: Path, console: Console) -> str:
-    """Score the scan; write benchmark.json, benchmark.txt, benchmark.svg, benchmark.png, predictions.csv.
-
-    Returns
-    -------
-    str
-        The text.
-
-    Raises
-    ------
-    InputError
-        The data folder lacks something.
-    RunError
-        `out` holds something already.
-    """
+    """As `copyfold.app.ddg_benchmark.run_benchmark`, of the scan of TEM-1 against its assays."""
     data = Path(data)
     with atomic_folder(out) as folder:
         scorer = Scorer(data, encodings, console)

@@ -8,21 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from copyfold.app.ddg_refine import SpecialistRun, read_specialist_run
 from copyfold.app.ddg_results import (
     SIMULATED_NOTE,
     TrainingRows,
+    read_proteins,
     run_facts,
-    true_status,
     write_metrics,
     write_predictions,
 )
 from copyfold.app.report import report_stage
 from copyfold.core.console import Console, format_seconds
 from copyfold.core.files import file_digest, write_text
-from copyfold.core.rundir import begin_run, own_run, read_run_record
+from copyfold.core.rundir import begin_run, own_run, read_run_record, true_status
 from copyfold.ddg.evaluation import as_json, paired_bootstrap
 from copyfold.ddg.features.base import base14
 from copyfold.ddg.features.poincare import hyperbolic4
@@ -32,6 +33,8 @@ from copyfold.ddg.fusing import Member, best_single, fuse, fusion_inputs, train_
 from copyfold.ddg.mutations import parse_mutation
 from copyfold.ddg.sequences import encode_sequence
 from copyfold.ddg.specialists import DDG_TARGET, load_refiner
+from copyfold.ddg.splits import related_to
+from copyfold.ddg.training import Split
 from copyfold.engine import DeterministicConfig
 from copyfold.errors import ConfigError, RunError
 
@@ -59,14 +62,14 @@ def fuse_specialists(
     Raises
     ------
     CopyfoldError
-        No finished specialists there, a refiner of another one, or a specialist that was trained on rows that the
-        fusion would be tested on.
+        No finished specialists there, a refiner of another one, or a specialist that was trained on everything that the
+        fusion would be validated or tested on.
     """
     torch.set_num_threads(min(2, torch.get_num_threads()))
     DeterministicConfig(seed).apply()
     runs = _specialists(folder)
     anchor = runs[ANCHOR]
-    _check_unseen(runs, folder)
+    split = _judged_fairly(runs, folder, console)
     simulated = any(run.spec.simulated for run in runs.values())
     digests = {name: file_digest(folder / f"vae_{name}" / "best.pt") for name in runs}
     members = _members(
@@ -75,9 +78,7 @@ def fuse_specialists(
     letters = _letters(anchor.rows)
     features = [_features(run.spec.feature_set, anchor, *letters) for run in runs.values()]
     inputs = fusion_inputs(members, features)
-    rows = TrainingRows(
-        anchor.rows.names, anchor.rows.values, anchor.rows.clusters, anchor.rows.split, DDG_TARGET, simulated
-    )
+    rows = TrainingRows(anchor.rows.names, anchor.rows.values, anchor.rows.clusters, split, DDG_TARGET, simulated)
     base = best_single(inputs, rows.values, rows.split.validation)
     about = {"specialists": digests, "target": DDG_TARGET, "simulated": simulated}
     home = (out or folder) / "fusion"
@@ -156,36 +157,63 @@ def _members(runs: dict[str, SpecialistRun], digests: dict[str, str], refiners: 
     return [Member(name, run.module, owned[name], run.spec.target == DDG_TARGET) for name, run in runs.items()]
 
 
-def _check_unseen(runs: dict[str, SpecialistRun], folder: Path) -> None:
-    """No specialist was trained on what validates or tests the fusion.
+def _judged_fairly(runs: dict[str, SpecialistRun], folder: Path, console: Console) -> Split:
+    """The ProTherm specialist's split, without rows to validate or test that another specialist was trained on.
 
-    Rows are the same where protein and mutation are; with a split by clusters, where the protein is. Names of simulated
-    proteins are no identities: every simulated set counts from 1.
+    With a split by clusters these are the rows of its proteins and of their relatives, by the rule of that split; with
+    one at random, its mutations. Simulated proteins are left as they are: every simulated set counts from 1.
     """
     anchor = runs[ANCHOR]
+    split = anchor.rows.split
     if anchor.spec.simulated:
-        return
-    by_protein = read_run_record(folder / f"vae_{ANCHOR}")["config"]["split"] == "cluster"
-    judged = _identities(
-        anchor.rows, np.concatenate([anchor.rows.split.validation, anchor.rows.split.test]), by_protein
-    )
-    for name, run in runs.items():
-        if name == ANCHOR:
-            continue
-        seen = _identities(run.rows, np.concatenate([run.rows.split.train, run.rows.split.validation]), by_protein)
-        if both := judged & seen:
-            what = "proteins" if by_protein else "mutations"
-            raise RunError(
-                f"{folder}: vae_{name} was trained on {len(both)} of the {what} that validate or test vae_{ANCHOR} "
-                f"(such as {' '.join(min(both))}), so the fusion would be judged on what it knows; train {name} again "
-                "on data without them"
+        return split
+    config = read_run_record(folder / f"vae_{ANCHOR}")["config"]
+    for name in (one for one in runs if one != ANCHOR):
+        if config["split"] == "cluster":
+            known, what = (
+                _relatives(runs, folder, name, config["identity"], config["coverage"]),
+                "proteins or relatives",
             )
+        else:
+            known, what = _same_mutations(anchor.rows, runs[name].rows), "mutations"
+        left = Split(split.train, *(part[~known[part]] for part in (split.validation, split.test)))
+        for part, kept in (("validation", left.validation), ("test", left.test)):
+            lost = len(getattr(split, part)) - len(kept)
+            if not lost:
+                continue
+            about = f"vae_{name} was trained on {what} of {lost} {part} rows of vae_{ANCHOR}"
+            if not len(kept):
+                raise RunError(
+                    f"{folder}: {about}, and none is left: the fusion would be judged on what it knows; train {name} "
+                    "again on data without them"
+                )
+            console.warn(f"{about}: left out of the fusion's {part}, {len(kept)} are left")
+        split = left
+    if config["split"] != "cluster":
+        console.warn("rows are split at random: the same proteins train and test, which flatters the test's numbers")
+    return split
 
 
-def _identities(rows: TrainingRows, chosen: np.ndarray, by_protein: bool) -> set[tuple[str, ...]]:
-    named = rows.names.iloc[chosen]
-    columns = ["protein"] if by_protein else ["protein", "mutation"]
-    return set(zip(*(named[column].str.upper() for column in columns), strict=True))
+def _relatives(runs: dict[str, SpecialistRun], folder: Path, name: str, identity: float, coverage: float) -> np.ndarray:
+    """Rows of the anchor whose protein, or a relative of it, specialist `name` has learnt from: (n,), bool."""
+    rows, split = runs[name].rows, runs[name].rows.split
+    seen = rows.names["protein"].iloc[np.concatenate([split.train, split.validation])].unique()
+    known = read_proteins(folder / f"vae_{name}" / "proteins.csv").query("protein in @seen")
+    mine = read_proteins(folder / f"vae_{ANCHOR}" / "proteins.csv")
+    related = mine["protein"][related_to(mine["sequence"].tolist(), known["sequence"].tolist(), identity, coverage)]
+    names = runs[ANCHOR].rows.names["protein"]
+    return (names.isin(related) | names.str.upper().isin([one.upper() for one in seen])).to_numpy()
+
+
+def _same_mutations(anchor: TrainingRows, other: TrainingRows) -> np.ndarray:
+    """Rows of `anchor` that `other` trains or validates with, told by protein and mutation: (n,), bool."""
+    seen = np.concatenate([other.split.train, other.split.validation])
+    known = set(_identities(other.names.iloc[seen]))
+    return np.array([one in known for one in _identities(anchor.names)], dtype=bool)
+
+
+def _identities(names: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(zip(names["protein"].str.upper(), names["mutation"].str.upper(), strict=True))
 
 
 def _letters(rows: TrainingRows) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import torch
 
 from copyfold.core.console import Console
 from copyfold.core.files import atomic_folder, atomic_path, write_text
@@ -82,7 +81,7 @@ def predict_mutations(
     _check_numbering(numbering)
     asked = _read_mutations(mutations)
     protein = _read_protein(source, asked)
-    predictor = _load()
+    predictor = StabilityPredictor.load()
     predictions = predictor.predict(protein, asked, numbering)
     refused = [(row, one) for row, one in enumerate(predictions, 1) if one.in_domain is None]
     if refused and strict:
@@ -120,7 +119,7 @@ def scan_protein(source: ProteinSource, out: Path, console: Console, dms: Sequen
         raise InputError("--dms: two files of one name; rename one, since their columns are named so")
     with atomic_folder(out) as folder:
         console.say("predicting")
-        predictor = _load()
+        predictor = StabilityPredictor.load()
         scan = predictor.scan(protein)
         placed = [place_assay(assay, scan) for assay in assays]
         table, statements = scan_table(scan, placed), _statements(protein, predictor)
@@ -141,11 +140,6 @@ def scan_protein(source: ProteinSource, out: Path, console: Console, dms: Sequen
             atoms = read_chain_atoms(source.structure, protein.chain)
             write_text(folder / "mean_ddg.pdb", coloured_pdb(atoms, scan.site_means))
     return scan
-
-
-def _load() -> StabilityPredictor:
-    torch.set_num_threads(1)  # steps are small: a second thread gains little, and on a busy machine both wait spinning
-    return StabilityPredictor.load()
 
 
 def scan_table(scan: Scan, assays: Sequence[PlacedAssay] = ()) -> pd.DataFrame:

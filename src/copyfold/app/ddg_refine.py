@@ -15,14 +15,13 @@ from copyfold.app.ddg_results import (
     TrainingRows,
     read_predictions,
     run_facts,
-    true_status,
     write_metrics,
     write_predictions,
 )
 from copyfold.app.report import report_stage
 from copyfold.core.console import Console, format_seconds
 from copyfold.core.files import file_digest, read_npy, write_text
-from copyfold.core.rundir import begin_run, own_run, read_run_record
+from copyfold.core.rundir import begin_run, own_run, read_run_record, true_status
 from copyfold.ddg.models.ddgvae import DDGVAE
 from copyfold.ddg.models.refiners import EmbeddingTransformer
 from copyfold.ddg.specialists import SpecialistSpec, load_specialist

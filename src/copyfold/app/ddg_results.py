@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +12,16 @@ import torch
 
 from copyfold.core.console import Console
 from copyfold.core.files import write_json, write_text
-from copyfold.core.rundir import RunDirectory, python_facts
+from copyfold.core.rundir import python_facts
 from copyfold.ddg.evaluation import as_json, cluster_bootstrap, per_protein, regression_metrics
 from copyfold.ddg.simulation import LABEL
 from copyfold.ddg.training import Split
-from copyfold.errors import CopyfoldError, InputError
+from copyfold.errors import InputError
 from copyfold.version import __version__
 
 METRICS_FORMAT = "copyfold-ddg-metrics/1"
 PREDICTIONS_FORMAT = "copyfold-ddg-predictions/1"
+PROTEINS_FORMAT = "copyfold-ddg-proteins/1"
 SIMULATED_NOTE = f"{LABEL} data, made by a stated law: these numbers say nothing of real proteins"
 
 
@@ -86,6 +85,30 @@ def read_predictions(path: Path, target: str, *, simulated: bool) -> TrainingRow
     return TrainingRows(names, values, clusters, Split(*parts), target, simulated)
 
 
+def write_proteins(path: Path, rows: TrainingRows) -> None:
+    """``proteins.csv``: the proteins of `rows`, whose names have a column `sequence`, with their sequences."""
+    table = rows.names[["protein", "sequence"]].drop_duplicates()
+    head = f"# {PROTEINS_FORMAT}\n" + (f"# {SIMULATED_NOTE}\n" if rows.simulated else "")
+    write_text(path, head + table.to_csv(index=False, lineterminator="\n"))
+
+
+def read_proteins(path: Path) -> pd.DataFrame:
+    """Columns `protein` and `sequence` of ``proteins.csv``; a name may have several sequences.
+
+    Raises
+    ------
+    InputError
+        Missing, damaged, or of another format.
+    """
+    try:
+        with path.open(encoding="utf-8") as lines:
+            if lines.readline().rstrip("\n") != f"# {PROTEINS_FORMAT}":
+                raise InputError(f"{path}: not proteins of format {PROTEINS_FORMAT}; train again")
+        return pd.read_csv(path, comment="#", keep_default_na=False, dtype=str)[["protein", "sequence"]]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); train again") from None
+
+
 def write_metrics(path: Path, rows: TrainingRows, predicted: np.ndarray, title: str, console: Console) -> None:
     """``metrics.json``: agreement on the validation rows and, with intervals over clusters, on the test rows."""
     measured = rows.values
@@ -117,15 +140,3 @@ def run_facts(seed: int) -> dict[str, Any]:
         "versions": {**python_facts(), "torch": torch.__version__, "numpy": np.__version__},
         "seed": seed,
     }
-
-
-@contextmanager
-def true_status(run: RunDirectory) -> Iterator[None]:
-    """Leave a true status in run.json however the work ends, short of SIGKILL."""
-    try:
-        yield
-    except BaseException as error:
-        stopped = not isinstance(error, Exception)
-        with suppress(CopyfoldError):  # the disk that stopped the run may also refuse its epitaph
-            run.finish("interrupted" if stopped else "failed", "stopped by a signal" if stopped else str(error))
-        raise

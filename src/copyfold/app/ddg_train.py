@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from copyfold.app.ddg_inputs import Prepared, prepare
-from copyfold.app.ddg_results import SIMULATED_NOTE, run_facts, true_status, write_metrics, write_predictions
+from copyfold.app.ddg_results import SIMULATED_NOTE, run_facts, write_metrics, write_predictions, write_proteins
 from copyfold.app.report import report_stage
 from copyfold.core.config import build_config, load_config, override_values
 from copyfold.core.console import Console, format_seconds
 from copyfold.core.files import write_npy
-from copyfold.core.rundir import RunDirectory, begin_run, own_run
+from copyfold.core.rundir import RunDirectory, begin_run, own_run, true_status
 from copyfold.ddg.config import DdgConfig
 from copyfold.ddg.models.variants import VARIANTS
 from copyfold.ddg.simulation import LABEL
@@ -26,7 +26,15 @@ from copyfold.ddg.training import SpecialistSettings, predict, train_specialist
 from copyfold.engine import DeterministicConfig
 from copyfold.errors import ConfigError, RunError
 
-ARTEFACTS = ["best.pt", "final.pt", "training_history.json", "metrics.json", "predictions.csv", "features.npy"]
+ARTEFACTS = [
+    "best.pt",
+    "final.pt",
+    "training_history.json",
+    "metrics.json",
+    "predictions.csv",
+    "features.npy",
+    "proteins.csv",
+]
 QUICK_EPOCHS = 20
 QUICK_ROWS = 2000
 
@@ -169,5 +177,6 @@ def _fit(
     predicted = predict(module, features)
     write_npy(run.file("features.npy"), features)
     write_predictions(run.file("predictions.csv"), prepared.rows, predicted)
+    write_proteins(run.file("proteins.csv"), prepared.rows)
     write_metrics(run.file("metrics.json"), prepared.rows, predicted, f"vae_{config.variant}", console)
     return {"best_epoch": result.best_epoch + 1, "epochs_run": len(result.rows)}

@@ -29,9 +29,9 @@ def fuse(
 ) -> None:
     """Train a fusion: attention across the specialists' latents that corrects the best single model.
 
-    Takes the ProTherm specialist's rows and split; which model is the best is judged on the validation rows. A folder
-    where another specialist was trained on what is to be tested is refused. Writes `fusion` in DIR: best.pt, final.pt,
-    training_history.json, metrics.json, predictions.csv, attention.csv, run.json.
+    Takes the ProTherm specialist's rows and split; which model is the best is judged on the validation rows. Rows to
+    validate or test whose protein, or a relative of it, trained another specialist are left out. Writes `fusion` in
+    DIR: best.pt, final.pt, training_history.json, metrics.json, predictions.csv, attention.csv, run.json.
 
     Example: `copyfold ddg fuse outputs`
 

@@ -10,14 +10,14 @@ import fcntl
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from copyfold.core.files import read_json, write_json
-from copyfold.errors import RunError
+from copyfold.errors import CopyfoldError, RunError
 
 RUN_FORMAT = "copyfold-run/1"
 _PARTS: dict[str, type] = {"config": dict, "stages": dict, "inputs": dict, "config_folder": str, "status": str}
@@ -92,6 +92,21 @@ def own_run(path: Path) -> Iterator[RunDirectory]:
     path = Path(path)
     with folder_lock(path, "copyfold process"):
         yield RunDirectory(path, read_run_record(path) if (path / "run.json").exists() else {})
+
+
+@contextmanager
+def true_status(run: RunDirectory) -> Iterator[None]:
+    """Leave a true status in run.json however the work ends, short of SIGKILL: failed, or interrupted by a signal."""
+    try:
+        yield
+    except BaseException as error:
+        stopped = not isinstance(error, Exception)
+        with suppress(CopyfoldError):  # the disk that stopped the run may also refuse its epitaph
+            if stopped:
+                run.finish("interrupted", "stopped by a signal")
+            else:
+                run.finish("failed", str(error) or type(error).__name__)
+        raise
 
 
 def is_owned(path: Path) -> bool:

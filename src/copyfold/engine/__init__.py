@@ -3,6 +3,7 @@
 from copyfold.engine.checkpoints import CHECKPOINT_FORMAT, load_checkpoint, save_checkpoint
 from copyfold.engine.determinism import DeterministicConfig, pick_device
 from copyfold.engine.schedules import Constant, LinearWarmup, Schedule
+from copyfold.engine.threads import one_thread
 from copyfold.engine.trainer import Trainer, TrainingResult, TrainingSettings, split_validation
 from copyfold.engine.vae import VAE, LatentNormal, LossTerms, kl_to_standard_normal, sample_latent
 
@@ -20,6 +21,7 @@ __all__ = [
     "TrainingSettings",
     "kl_to_standard_normal",
     "load_checkpoint",
+    "one_thread",
     "pick_device",
     "sample_latent",
     "save_checkpoint",

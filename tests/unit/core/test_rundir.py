@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from copyfold.core.rundir import begin_run, own_run, read_run_record
+from copyfold.core.rundir import begin_run, own_run, read_run_record, true_status
 from copyfold.errors import RunError
 
 NOTHING = {"artefacts": ["latents.npy"], "ignore": frozenset({"out_dir"}), "facts": {"inputs": {"a": 1}}}
@@ -79,3 +79,33 @@ def test_a_folder_without_a_record_is_no_run(tmp_path):
     (tmp_path / "run.json").write_text('{"format": "other/9"}')
     with pytest.raises(RunError, match="copyfold-run/1"):
         read_run_record(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (RunError("disk full"), "failed", "disk full"),
+        (ValueError(), "failed", "ValueError"),
+        (KeyboardInterrupt(), "interrupted", "stopped by a signal"),
+        (SystemExit(143), "interrupted", "stopped by a signal"),
+    ],
+)
+def test_however_the_work_ends_the_record_says_so_and_the_error_goes_on(tmp_path, error, status, reason):
+    with own_run(tmp_path) as run:
+        begin_run(run, {}, resume=False, **NOTHING)
+        with pytest.raises(type(error)) as raised, true_status(run):
+            raise error
+    assert raised.value is error
+    assert {key: read_run_record(tmp_path)[key] for key in ("status", "reason")} == {"status": status, "reason": reason}
+
+
+def test_a_record_that_cannot_be_written_hides_no_error(tmp_path, monkeypatch):
+    with own_run(tmp_path) as run:
+        begin_run(run, {}, resume=False, **NOTHING)
+
+        def refuse(*_):
+            raise RunError("disk full")
+
+        monkeypatch.setattr(run, "save", refuse)
+        with pytest.raises(ValueError, match="the cause"), true_status(run):
+            raise ValueError("the cause")

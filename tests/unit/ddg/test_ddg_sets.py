@@ -1,9 +1,12 @@
 """Sets on their structures, and what a benchmark makes of predictions."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from copyfold.app import ddg_benchmark
 from copyfold.app.ddg_benchmark import OURS, ZERO_SHOT, Benchmark, evaluate
 from copyfold.app.ddg_dms import family_log_frequencies
 from copyfold.app.ddg_sets import EncodedProtein, place_rows, read_set
@@ -89,3 +92,14 @@ def test_every_row_of_the_sets_is_one_substitution_in_our_sign(shared_ddg):
         assert len(rows) == n
         assert rows["ddg"].notna().all()
     assert read_set(shared_ddg, "s669")["ddg"].mean() > 0  # most mutations destabilise
+
+
+def test_s461_counts_its_own_rows_without_a_structure(monkeypatch):
+    whole = made()
+    rows = whole.rows.assign(in_s461=(np.arange(120) < 60).astype(int), ddg_s461_corrected=whole.rows["ddg"])
+    direct = {**whole.direct, OURS: np.where(np.arange(120) % 50 == 10, np.nan, whole.direct[OURS])}  # 10, 60 and 110
+    changed = dataclasses.replace(whole, rows=rows, direct=direct, notes=("3 of 120 rows",))
+    monkeypatch.setattr(ddg_benchmark, "_s669", lambda _: changed)
+    part = ddg_benchmark.BENCHMARKS["s461"](None)
+    assert part.notes[0] == "1 of 60 rows have no residue in a structure of the data folder"
+    assert not any(note.startswith("3 of 120") for note in part.notes)

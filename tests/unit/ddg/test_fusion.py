@@ -1,12 +1,15 @@
 """Fusion of specialists: what it starts as, what it reads, what it learns, what it refuses."""
 
+import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from copyfold.app import ddg_fuse
 from copyfold.app.ddg_fuse import fuse_specialists
 from copyfold.app.ddg_refine import refine_specialist
 from copyfold.app.ddg_train import train_specialists
@@ -166,16 +169,59 @@ def test_a_folder_without_all_three_is_refused(tmp_path):
         fuse_folder(tmp_path, None)
 
 
-def test_a_specialist_that_knows_the_test_rows_is_refused(trained, tmp_path, monkeypatch):
-    import dataclasses
+@pytest.fixture
+def as_real(monkeypatch):
+    """Simulated runs pass for real ones."""
+    read = ddg_fuse.read_specialist_run
 
-    from copyfold.app import ddg_fuse
-
-    def as_real(path):
+    def reading(path):
         found = read(path)
         return dataclasses.replace(found, spec=dataclasses.replace(found.spec, simulated=False))
 
-    read = ddg_fuse.read_specialist_run
-    monkeypatch.setattr(ddg_fuse, "read_specialist_run", as_real)  # the three simulated sets share proteins' names
-    with pytest.raises(RunError, match="judged on what it knows"):
+    monkeypatch.setattr(ddg_fuse, "read_specialist_run", reading)
+
+
+@pytest.mark.usefixtures("as_real")
+def test_a_specialist_that_knows_all_test_rows_is_refused(trained, tmp_path):
+    with pytest.raises(RunError, match="judged on what it knows"):  # the three simulated sets share proteins' names
         fuse_folder(trained, tmp_path)
+
+
+def renamed(run, prefix, rng):
+    """Give a run's proteins names and sequences of their own."""
+    for name in ("predictions.csv", "proteins.csv"):
+        head = "".join(line for line in (run / name).read_text().splitlines(keepends=True) if line.startswith("#"))
+        table = pd.read_csv(run / name, comment="#", keep_default_na=False)
+        table["protein"] = prefix + table["protein"]
+        if name == "proteins.csv":
+            table["sequence"] = ["".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), 90)) for _ in table.index]
+        (run / name).write_text(head + table.to_csv(index=False))
+
+
+@pytest.mark.usefixtures("as_real")
+def test_rows_of_a_relative_under_another_name_do_not_judge_the_fusion(trained, tmp_path, capsys):
+    folder = shutil.copytree(trained, tmp_path / "trained")
+    rng = np.random.default_rng(1)
+    for name in ("s669", "wide"):
+        renamed(folder / f"vae_{name}", name, rng)
+    mine = pd.read_csv(folder / "vae_protherm/predictions.csv", comment="#")
+    tested = mine.loc[mine["split"] == "test", "protein"].iloc[0]
+    sequence = pd.read_csv(folder / "vae_protherm/proteins.csv", comment="#").set_index("protein")["sequence"][tested]
+    relative = "".join("A" if place % 3 == 0 else letter for place, letter in enumerate(sequence))  # 2 of 3 the same
+    known = (folder / "vae_wide/proteins.csv").read_text().splitlines()
+    known[-1] = f"{known[-1].partition(',')[0]},{relative}"
+    (folder / "vae_wide/proteins.csv").write_text("\n".join(known) + "\n")
+    home = fuse_folder(folder, tmp_path / "out", console=Console())
+    said = capsys.readouterr().err
+    n_tested, n_own = (mine["split"] == "test").sum(), (mine["protein"] == tested).sum()
+    assert (
+        f"vae_wide was trained on proteins or relatives of {n_own} test rows of vae_protherm: left out of the fusion's "
+        f"test, {n_tested - n_own} are left"
+    ) in said
+    fused = pd.read_csv(home / "predictions.csv", comment="#")
+    assert set(fused.loc[fused["protein"] == tested, "split"]) == {"unused"}
+    assert (fused["split"] == "test").sum() == n_tested - n_own
+    assert json.loads((home / "metrics.json").read_text())["test"]["n"] == n_tested - n_own
+    (folder / "vae_wide/proteins.csv").unlink()
+    with pytest.raises(InputError, match=r"proteins\.csv: cannot be read .*train again"):
+        fuse_folder(folder, tmp_path / "again")

@@ -55,6 +55,24 @@ def test_decoding_is_the_networks_own_forward_pass_with_one_residue_left_to_the_
     assert encoded.log_odds[:, 1] == pytest.approx((alone - alone.mean(dim=1, keepdim=True)).numpy(), abs=2e-4)
 
 
+def test_encoding_takes_one_thread_and_leaves_the_callers_as_they_were(encoder, monkeypatch):
+    counted, own = [], proteinmpnn._encode
+
+    def counting(*arguments):
+        counted.append(torch.get_num_threads())
+        return own(*arguments)
+
+    monkeypatch.setattr(proteinmpnn, "_encode", counting)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        encoder.encode(helix(SEQUENCE[:N_GROUPS]))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert counted == [1] * len(WEIGHTS)
+
+
 def test_shapes_and_the_places_of_log_odds(encoder):
     encoded = encoder.encode(helix(SEQUENCE))
     assert encoded.features.shape == (len(SEQUENCE), N_FEATURES)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from copyfold.engine import (
     TrainingSettings,
     kl_to_standard_normal,
     load_checkpoint,
+    one_thread,
     pick_device,
     sample_latent,
     save_checkpoint,
@@ -332,3 +334,16 @@ def test_recorded_steps_plain_steps_and_resumed_runs_end_with_the_same_weights_o
     for name, stop_after in (("plain", None), ("plain and resumed", 4)):
         with pytest.warns(UserWarning, match="cannot be recorded as a CUDA graph"):
             assert same_weights(train(name, LookingVAE, stop_after), expected)
+
+
+def test_one_thread_within_and_as_many_as_before_after():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        counted = []
+        with suppress(ZeroDivisionError), one_thread():
+            counted.append(torch.get_num_threads())
+            raise ZeroDivisionError
+        assert [*counted, torch.get_num_threads()] == [1, 2]
+    finally:
+        torch.set_num_threads(before)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from copyfold.ddg.sequences import encode_sequence
 from copyfold.ddg.structures import Structure
+from copyfold.engine import one_thread
 from copyfold.errors import InputError
 
 WEIGHTS: Final = ("vanilla_002", "vanilla_020", "soluble_020")
@@ -76,6 +77,7 @@ class StructureEncoder:
     def __init__(self) -> None:
         self._networks = [_load(name) for name in WEIGHTS]
 
+    @one_thread()
     def encode(self, structure: Structure) -> SiteEncodings:
         """Encode one chain by itself; same chain, same bits.
 

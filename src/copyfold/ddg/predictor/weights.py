@@ -14,6 +14,7 @@ from copyfold.core.files import atomic_path
 from copyfold.ddg.predictor.calibration import ErrorModel
 from copyfold.ddg.predictor.inputs import Standardisation
 from copyfold.ddg.predictor.model import SiteModelConfig, SiteVAE
+from copyfold.engine import one_thread
 from copyfold.errors import InputError
 
 WEIGHTS_FORMAT: Final = "copyfold-ddg-sites/1"
@@ -58,6 +59,7 @@ class SitePredictor:
         each = self.member_potentials(features, profiles)
         return each[slice(None) if members is None else members].mean(axis=0)
 
+    @one_thread()
     def member_potentials(self, features: np.ndarray, profiles: np.ndarray) -> np.ndarray:
         """As `potentials`, of each member: (members, n, 20), float64; each site's mean is 0."""
         inputs = torch.from_numpy(self.standardise(features))
