@@ -22,7 +22,7 @@ from copyfold.cnv.segments_file import segment_parts
 from copyfold.cnv.store import Contigs, Store
 from copyfold.cnv.truth import read_sequence_types
 from copyfold.core.console import Console
-from copyfold.core.files import read_json, read_npy
+from copyfold.core.files import read_json, read_npy, release_pages
 from copyfold.errors import InputError
 from copyfold.report.cnv.results import CnvResults, GeneResult, SegmentCounts, Track, count_segments, gene_results
 
@@ -217,7 +217,11 @@ def _with_raw_level(gene: GeneResult, store: Store, medians: np.ndarray, sample_
     if gene.place is None or not usable.any():
         return gene
     found = find_gene_bins(gene.place, store.contigs)
-    depth = store.counts[:, found.bins].astype(np.float64) @ (found.weights / found.weights.sum())
+    parts = []
+    for first in range(0, store.n_samples, _BATCH_SAMPLES):
+        parts.append(store.counts[first : first + _BATCH_SAMPLES][:, found.bins])
+        release_pages(store.counts)
+    depth = np.concatenate(parts).astype(np.float64) @ (found.weights / found.weights.sum())
     levels = depth[_rows(store, sample_ids)][usable] / medians[usable]
     return replace(gene, raw_level=float(np.median(levels)))
 

@@ -21,6 +21,9 @@ from markupsafe import Markup, escape
 from copyfold.report.drawing import Drawing
 from copyfold.report.pictures import palette_css, svg_of
 
+MOST_NAMES = 1_000
+"""Of a `Finding` that the page lists."""
+
 
 @dataclass(frozen=True)
 class Tiles:
@@ -206,7 +209,11 @@ def render_page(page: Page) -> str:
     style = palette_css() + (folder / "report.css").read_text(encoding="utf-8")
     policy = f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; img-src data:; "
     return _template().render(
-        page=page, script=Markup(script), style=Markup(style), policy=policy + "base-uri 'none'; form-action 'none'"
+        page=page,
+        script=Markup(script),
+        style=Markup(style),
+        most_names=MOST_NAMES,
+        policy=policy + "base-uri 'none'; form-action 'none'",
     )
 
 

@@ -16,6 +16,7 @@ from copyfold.report.cnv.notable import notable_isolates
 from copyfold.report.cnv.plots import lineage_groups
 from copyfold.report.cnv.results import Track, count_segments, gene_results
 from copyfold.report.cnv.sections import cnv_page
+from copyfold.report.cnv.shown import MOST_ISOLATES, choose_shown, is_notable
 from copyfold.report.cnv.tracks import Region, draw_track, parse_region, region_around
 from copyfold.report.drawing import Dots, Label, Line
 from copyfold.report.page import render_page
@@ -195,3 +196,71 @@ def test_a_cohort_without_a_single_read_or_call_has_a_report(results):
     genes = tuple(replace(gene, cn=np.full(60, -1), ratio=np.full(60, np.nan)) for gene in results.genes)
     dead = replace(results, medians=np.zeros(60), genes=genes, noise=np.full(60, 0.05))
     assert "Isolates without usable depth" in render_page(cnv_page(dead, []))
+
+
+def large_cohort(results, n_samples, n_genes, amplified=0.06):
+    """The results of a large cohort in which every gene comes with all that a caller may say."""
+    rng = np.random.default_rng(5)
+
+    def gene(name, ratio_name, place):
+        cn = np.where(rng.random(n_samples) < amplified, 3, 1)
+        ratio = cn * rng.lognormal(0.0, 0.1, n_samples)
+        details = {each: ratio * rng.lognormal(0.0, 0.1, n_samples) for each in ("lower", "upper", "copies", "quality")}
+        details["quality"] = details["quality"] * 100
+        details["filter"] = np.where(cn > 1, "PASS", "low_quality").astype(object)
+        details["mixed"] = np.zeros(n_samples)
+        return replace(
+            results.genes[0], name=name, ratio_name=ratio_name, cn=cn, ratio=ratio, place=place, details=details
+        )
+
+    shv = gene("blaSHV", "CRR", results.genes[0].place)
+    return replace(
+        results,
+        name="cohort/run",
+        sample_ids=np.array([f"SAMEA{i:09d}" for i in range(n_samples)]),
+        lineages=np.array([f"ST{i % 900}" for i in range(n_samples)]),
+        medians=rng.lognormal(4.5, 0.5, n_samples),
+        genes=(shv, *(gene(f"blaFAM{i}", "PCN", None) for i in range(n_genes))),
+        latents=rng.normal(size=(n_samples, 10)),
+        noise=rng.lognormal(-2, 0.2, n_samples),
+        segments=replace(results.segments, per_sample=rng.integers(10, 90, n_samples)),
+    )
+
+
+@pytest.mark.parametrize(("n_samples", "n_genes"), [(20_000, 20), (6_000, 120)])
+def test_the_report_of_a_large_cohort_stays_small_and_says_what_it_leaves_out(results, n_samples, n_genes):
+    large = large_cohort(results, n_samples, n_genes)
+    page = render_page(cnv_page(large, []))
+    assert 2_000_000 < len(page.encode()) < 8_000_000
+    assert f"of {n_samples:,} isolates are listed here" in page
+    assert "drawn at random with seed 42" in page
+    assert "cohort/run/gene_calls.tsv" in page
+    amplified = int(large.genes[0].amplified.sum())
+    assert f">{amplified:,}</strong>" in page  # of all, not of those that are listed
+    assert ("is left out here for its amount" in page) == (n_genes == 120)
+
+
+def test_notable_isolates_come_first_and_others_are_a_seeded_sample(results):
+    large = large_cohort(results, 12_000, 2, amplified=0.01)
+    notable = np.flatnonzero(is_notable(large))
+    shown = choose_shown(large, [7])
+    assert len(shown.rows) == MOST_ISOLATES == len(set(shown.rows.tolist()))
+    assert (np.diff(shown.rows) > 0).all()
+    assert {*notable.tolist(), 7} <= set(shown.rows.tolist())
+    np.testing.assert_array_equal(choose_shown(large, [7]).rows, shown.rows)
+    others = np.setdiff1d(shown.rows, notable)
+    assert 0.45 < (others < 6_000).mean() < 0.55
+    other_seed = replace(large, record={**large.record, "config": {**large.config, "seed": 1}})
+    assert not np.array_equal(choose_shown(other_seed, [7]).rows, shown.rows)
+    crowded = choose_shown(large_cohort(results, 12_000, 2, amplified=0.6), [7])
+    share = is_notable(large_cohort(results, 12_000, 2, amplified=0.6))[crowded.rows].mean()
+    assert 7 in crowded.rows
+    assert share == pytest.approx(0.5, abs=0.001)
+
+
+def test_a_small_cohort_is_shown_whole(results):
+    shown = choose_shown(results)
+    np.testing.assert_array_equal(shown.rows, np.arange(results.n_samples))
+    assert shown.details
+    assert not shown.said
+    assert "listed here" not in render_page(cnv_page(results, []))

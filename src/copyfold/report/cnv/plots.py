@@ -8,6 +8,7 @@ from copyfold.cnv.call_tables import CALL_KINDS
 from copyfold.cnv.coordinates import find_gene_bins
 from copyfold.cnv.store import Contigs
 from copyfold.report.cnv.results import CnvResults, GeneResult
+from copyfold.report.cnv.shown import Shown
 from copyfold.report.drawing import (
     VIRIDIS,
     Boxes,
@@ -77,8 +78,8 @@ def depth_histogram(medians: np.ndarray, low: float) -> Drawing:
     return Drawing(WIDTH, 192, tuple(shapes), "Depth of the isolates", told)
 
 
-def ratio_by_lineage(gene: GeneResult, results: CnvResults) -> Drawing:
-    """Every isolate's ratio, by lineage, coloured by call; logarithmic, with the threshold."""
+def ratio_by_lineage(gene: GeneResult, results: CnvResults, shown: Shown) -> Drawing:
+    """Ratios of the isolates that are shown, with the median of all, by lineage, coloured by call; logarithmic."""
     groups = lineage_groups(results)
     ratio = np.where(np.isfinite(gene.ratio), gene.ratio, np.nan)
     floor = 0.02 if gene.ratio_name == "PCN" else 0.1
@@ -97,11 +98,12 @@ def ratio_by_lineage(gene: GeneResult, results: CnvResults) -> Drawing:
     centre = np.full(results.n_samples, np.nan)
     for i, (_, rows) in enumerate(groups):
         centre[rows] = i + 0.5
-    size = 2.2 if results.n_samples < 1500 else 1.4
+    size = 2.2 if len(shown.rows) < 1500 else 1.4
+    is_shown = shown.mask(results.n_samples)
     # normal calls first, so that rare ones lie on top
     for kind in ("normal", "absent", "uncallable", "amplified"):
         low, high = CALL_KINDS[kind]
-        chosen = (gene.cn >= low) & (gene.cn <= high)
+        chosen = is_shown & (gene.cn >= low) & (gene.cn <= high)
         if chosen.any():
             points = panel.points(centre[chosen] + spread[chosen], ratio[chosen])
             shapes.append(Dots(points, KIND_COLOURS[kind], size, 0.85))
@@ -133,12 +135,17 @@ def lineage_groups(results: CnvResults, most: int = LINEAGES_SHOWN) -> list[tupl
     return groups + [(name, rows) for name, rows in (("others", others), ("unknown", unknown)) if rows.size]
 
 
-def latent_map(results: CnvResults, scores: np.ndarray, share: np.ndarray) -> tuple[Drawing, Panel]:
+def latent_map(results: CnvResults, scores: np.ndarray, share: np.ndarray, shown: Shown) -> tuple[Drawing, Panel]:
     """The same map three times, coloured by lineage, depth and call; also its first panel."""
+    is_shown = shown.mask(results.n_samples)
+
+    def drawn(layers: list[Layer]) -> list[Layer]:
+        return [layer._replace(rows=layer.rows[is_shown[layer.rows]]) for layer in layers]
+
     colourings = (
-        Colouring("lineage", _by_lineage(results), top_first=True),
-        Colouring("depth", _by_depth(results)),
-        Colouring("call", _by_call(results), top_first=True),
+        Colouring("lineage", drawn(_by_lineage(results)), top_first=True),
+        Colouring("depth", drawn(_by_depth(results))),
+        Colouring("call", drawn(_by_call(results)), top_first=True),
     )
     return draw_maps(scores, share, colourings, "isolates")
 

@@ -13,6 +13,7 @@ from copyfold.report.cnv import plots
 from copyfold.report.cnv.notable import Notable
 from copyfold.report.cnv.results import CnvResults, GeneResult, Track
 from copyfold.report.cnv.rules import LOW_MEDIAN, find_problems
+from copyfold.report.cnv.shown import Shown, choose_shown
 from copyfold.report.cnv.tracks import draw_track, region_around
 from copyfold.report.curves import learning_curves
 from copyfold.report.drawing import number_text
@@ -42,11 +43,13 @@ def cnv_page(results: CnvResults, notables: Sequence[tuple[Notable, Track]]) -> 
         Isolates to be shown one by one.
     """
     record = results.record
-    facts = [f"{results.n_samples:,} isolates", str(record["config"]["architecture"])]
+    shown = choose_shown(results, [notable.row for notable, _ in notables])
+    listed = f" ({len(shown.rows):,} listed)" if len(shown.rows) < results.n_samples else ""
+    facts = [f"{results.n_samples:,} isolates{listed}", str(record["config"]["architecture"])]
     facts += [f"status {record.get('status')}", f"finished {record.get('finished', 'not yet')}"]
     if "trained_in" in record:
         facts.insert(1, f"called with the model of {record['trained_in']['run']}")
-    sections = (*_sections(results, notables),)
+    sections = (*_sections(results, notables, shown),)
     footer = (
         f"Made by copyfold {record.get('copyfold', '')} from {results.name}. Calls: −1 uncallable, 0 absent, 1 normal, "
         "2 or more amplified. CRR: copy ratio of a chromosomal gene over its surroundings'. PCN: depth of a plasmid "
@@ -55,16 +58,16 @@ def cnv_page(results: CnvResults, notables: Sequence[tuple[Notable, Track]]) -> 
     return Page(f"Copy number: {results.name}", " · ".join(facts), sections, footer)
 
 
-def _sections(results: CnvResults, notables: Sequence[tuple[Notable, Track]]) -> Iterator[Section]:
+def _sections(results: CnvResults, notables: Sequence[tuple[Notable, Track]], shown: Shown) -> Iterator[Section]:
     yield summary(results)
     yield problems(results)
     if results.genes:
-        yield call_table(results)
-        yield by_lineage(results)
+        yield call_table(results, shown)
+        yield by_lineage(results, shown)
     if results.segments is not None and results.contigs is not None:
         yield genome(results)
     if results.latents is not None and results.n_samples > 2:
-        yield latent(results)
+        yield latent(results, shown)
     if notables:
         yield isolates(results, notables)
     if results.training_log is not None and len(results.training_log) and len(results.training_log.columns) > 1:
@@ -113,31 +116,35 @@ def problems(results: CnvResults) -> Section:
     return Section("quality", "What looks wrong, and what to do", (Findings(find_problems(results), fine),))
 
 
-def call_table(results: CnvResults) -> Section:
-    """Every call of every isolate."""
-    columns = [Column("isolate", results.sample_ids)]
+def call_table(results: CnvResults, shown: Shown) -> Section:
+    """Every call of the isolates that are shown."""
+    rows = shown.rows
+    columns = [Column("isolate", results.sample_ids[rows])]
     if (results.lineages != "").any():
-        columns.append(Column("lineage", results.lineages, choose=True))
-    columns.append(Column("median depth", results.medians))
+        columns.append(Column("lineage", results.lineages[rows], choose=True))
+    columns.append(Column("median depth", results.medians[rows]))
     for gene in results.genes:
-        columns.append(Column(gene.name, gene.cn, _cn_words(gene.cn), choose=True))
-        columns.append(Column(f"{gene.ratio_name.lower()} {gene.name}", gene.ratio))
-        for name, values in gene.details.items():
-            shown = pd.Series(values).fillna("").astype(str).tolist() if values.dtype.kind == "O" else values
-            columns.append(
-                Column(f"{name} {gene.name}", shown, MIXED_WORDS if name == "mixed" else None, name in CHOSEN)
-            )
+        columns.append(Column(gene.name, gene.cn[rows], _cn_words(gene.cn[rows]), choose=True))
+        columns.append(Column(f"{gene.ratio_name.lower()} {gene.name}", gene.ratio[rows]))
+        for name, values in gene.details.items() if shown.details else ():
+            listed = values[rows]
+            if listed.dtype.kind == "O":
+                listed = pd.Series(listed).fillna("").astype(str).tolist()
+            words = MIXED_WORDS if name == "mixed" else None
+            columns.append(Column(f"{name} {gene.name}", listed, words, name in CHOSEN))
     if results.noise is not None:
-        columns.append(Column("noise", results.noise))
+        columns.append(Column("noise", results.noise[rows]))
     if results.segments is not None:
-        columns.append(Column("segments", results.segments.per_sample))
+        columns.append(Column("segments", results.segments.per_sample[rows]))
     intro = (
         "Click a heading to sort. “Find” looks in every cell; “where … is …” keeps one lineage or one kind of call. "
         "The download holds what is shown, with calls as numbers. Whole tables: gene_calls.tsv, plasmid_gene_calls.tsv."
     )
-    caption = "Calls of every isolate; noise: standard deviation of the copy ratio from bin to bin"
+    whose = "every isolate" if len(rows) == results.n_samples else f"{len(rows):,} of {results.n_samples:,} isolates"
+    caption = f"Calls of {whose}; noise: standard deviation of the copy ratio from bin to bin"
     table = BigTable("calls", caption, tuple(columns), f"{results.file_stem}.calls.tsv")
-    return Section("calls", "Calls", (table,), intro)
+    blocks = (Prose(shown.said), table) if shown.said else (table,)
+    return Section("calls", "Calls", blocks, intro)
 
 
 def _cn_words(cn: np.ndarray) -> dict[int, str]:
@@ -145,14 +152,15 @@ def _cn_words(cn: np.ndarray) -> dict[int, str]:
     return {number: CN_WORDS.get(number, f"amplified ({number})") for number in np.unique(cn).tolist()}
 
 
-def by_lineage(results: CnvResults) -> Section:
+def by_lineage(results: CnvResults, shown: Shown) -> Section:
     """Ratios of the most telling genes, and shares of amplified isolates of all."""
     telling = sorted(results.genes, key=lambda gene: (gene.ratio_name != "CRR", -int(gene.amplified.sum())))
     telling = [gene for gene in telling if np.isfinite(gene.ratio).any()][:GENES_BY_LINEAGE]
     figures = []
     for gene in telling:
-        caption = f"{gene.name}: every isolate a dot. Lineages by size; the axis is logarithmic."
-        figures.append(Figure(plots.ratio_by_lineage(gene, results), caption, aside=_lineage_table(gene, results)))
+        caption = f"{gene.name}: {_dots(results, shown)} Lineages by size; the axis is logarithmic."
+        drawing = plots.ratio_by_lineage(gene, results, shown)
+        figures.append(Figure(drawing, caption, aside=_lineage_table(gene, results)))
     intro = ""
     if len(telling) < len(results.genes):
         intro = f"Chromosomal genes and those amplified most often, {len(telling)} of {len(results.genes)}."
@@ -165,6 +173,13 @@ def by_lineage(results: CnvResults) -> Section:
         header = ("lineage", "isolates", *(gene.name for gene in results.genes))
         blocks.append(Table("Amplified isolates by lineage, every gene", header, rows, folded=True))
     return Section("lineages", "Copies by lineage", tuple(blocks), intro)
+
+
+def _dots(results: CnvResults, shown: Shown) -> str:
+    """Which isolates the dots of a figure are."""
+    if len(shown.rows) == results.n_samples:
+        return "every isolate a dot."
+    return f"a dot for each of the {len(shown.rows):,} isolates of the table above, which has more of the notable ones."
 
 
 def _lineage_table(gene: GeneResult, results: CnvResults) -> Table:
@@ -198,16 +213,18 @@ def genome(results: CnvResults) -> Section:
     return Section("genome", "Along the genome", tuple(blocks))
 
 
-def latent(results: CnvResults) -> Section:
+def latent(results: CnvResults, shown: Shown) -> Section:
     """The map of the latent."""
     assert results.latents is not None
     scores, share = principal_axes(results.latents)
-    drawing, panel = plots.latent_map(results, scores, share)
-    hover = Hover("calls", panel.x(scores[:, 0]), panel.y(scores[:, 1]), tuple((i * STEP, 0.0) for i in range(3)))
+    drawing, panel = plots.latent_map(results, scores, share, shown)
+    x, y = panel.x(scores[shown.rows, 0]), panel.y(scores[shown.rows, 1])
+    hover = Hover("calls", x, y, tuple((i * STEP, 0.0) for i in range(3)))
+    few = "" if len(shown.rows) == results.n_samples else f"Here {_dots(results, shown)} Axes and colours are of all. "
     caption = (
-        "Isolates on the first two principal axes of the latent, the same map three times. Under the mouse, an isolate "
-        "says its name. Call: amplified in any chromosomal gene. Where depths or calls form regions of their own, the "
-        "model has learned what it should have left over."
+        f"{few}Isolates on the first two principal axes of the latent, the same map three times. Under the mouse, an "
+        "isolate says its name. Call: amplified in any chromosomal gene. Where depths or calls form regions of their "
+        "own, the model has learned what it should have left over."
     )
     return Section("latent", "What the model learned", (Figure(drawing, caption, hover),))
 
