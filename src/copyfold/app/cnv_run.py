@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from copyfold.app.report import REPORT_STAGE, report_stage
+from copyfold.app.training_ranks import TASKS, check_trains_on_ranks, help_to_train
 from copyfold.cnv.callers import PLASMID_MODELS
 from copyfold.cnv.config import CnvConfig
 from copyfold.cnv.inputs import CnvInputs, load_inputs
@@ -23,7 +24,8 @@ from copyfold.core.console import Console, format_seconds
 from copyfold.core.files import file_digest, write_bytes, write_npy
 from copyfold.core.registry import find_modules_in
 from copyfold.core.rundir import RunDirectory, begin_run, own_run, python_facts, read_run_record, true_status
-from copyfold.engine import DeterministicConfig, pick_device
+from copyfold.core.torchrun import own_place
+from copyfold.engine import DeterministicConfig, Ranks, join_ranks, pick_device, rank_device
 from copyfold.errors import ConfigError, InputError, RunError
 from copyfold.version import __version__
 
@@ -52,6 +54,8 @@ READ_BY = {
 def train_run(config_path: Path, overrides: Sequence[str], *, resume: bool, device: str, console: Console) -> Path:
     """Do all of the document: train, infer, segment, call, evaluate. Returns the run's folder.
 
+    Of the processes that ``torchrun`` started, the first one does this and the others help it to train.
+
     Parameters
     ----------
     config_path : Path
@@ -68,8 +72,13 @@ def train_run(config_path: Path, overrides: Sequence[str], *, resume: bool, devi
     CopyfoldError
         Bad configuration, bad input, or a folder that cannot be used. Nothing is half-written.
     """
+    place = own_place()
+    if place.rank > 0:
+        return help_to_train(config_path, overrides, place, device)
     find_modules_in(config_path.parent)
     config = load_config(CnvConfig, config_path, overrides)
+    if place.size > 1:
+        check_trains_on_ranks(config)
     folder = str(config_path.resolve().parent)
     return _run(config, folder, resume=resume, device=device, console=console)
 
@@ -90,7 +99,8 @@ def continue_run(path: Path, record: Mapping[str, Any], *, device: str, console:
 
 
 def _run(config: CnvConfig, config_folder: str, *, resume: bool, device: str, console: Console) -> Path:
-    torch_device = pick_device(device)
+    place = own_place()
+    torch_device = rank_device(place, device)
     inputs = load_inputs(config)
     with own_run(config.out_dir) as run:
         artefacts = [name for names in ARTEFACTS.values() for name in names]
@@ -102,6 +112,7 @@ def _run(config: CnvConfig, config_folder: str, *, resume: bool, device: str, co
             ignore=STORES | {"out_dir"},
             facts={
                 **_facts(torch_device),
+                "processes": place.size,
                 "seed": config.seed,
                 "config_folder": config_folder,
                 "columns": columns_digest(inputs.store.contigs),
@@ -109,14 +120,18 @@ def _run(config: CnvConfig, config_folder: str, *, resume: bool, device: str, co
             },
         )
         with true_status(run):
-            job = _job(config, inputs, run, torch_device, console)
             store = inputs.store
             console.say(
                 f"{store.n_samples} samples × {store.n_bins} bins, {config.architecture} on {torch_device}"
-                f"{', continuing' if continued else ''}"
+                f"{f' and {place.size - 1} more' if place.size > 1 else ''}{', continuing' if continued else ''}"
             )
-            if not (continued and run.stage_done("train")):
+            ranks = join_ranks(place, torch_device)
+            job = _job(config, inputs, run, torch_device, console, ranks)
+            to_train = not (continued and run.stage_done("train"))
+            ranks.largest(TASKS.index((to_train, continued)))
+            if to_train:
                 _do(job, "train", lambda: train(job, resume=continued))
+            ranks.leave()
             _do_rest(job, STAGES, continued)
             if not run.stage_done(REPORT_STAGE):
                 report_stage(run, console)
@@ -277,9 +292,16 @@ def _check_overrides(overrides: Sequence[str], stage: str) -> None:
             raise ConfigError(f"--set {override}: '{key}' is read before stage {stage}; {way_out}")
 
 
-def _job(config: CnvConfig, inputs: CnvInputs, run: RunDirectory, device: torch.device, console: Console) -> Job:
+def _job(
+    config: CnvConfig,
+    inputs: CnvInputs,
+    run: RunDirectory,
+    device: torch.device,
+    console: Console,
+    ranks: Ranks = Ranks(),  # noqa: B008 -- frozen
+) -> Job:
     DeterministicConfig(config.seed).apply()
-    return Job(config, inputs, run, device, console)
+    return Job(config, inputs, run, device, console, ranks)
 
 
 def _do(job: Job, stage: str, work: Any) -> None:

@@ -49,12 +49,16 @@ def train(
     gene_calls.tsv, plasmid_gene_calls.tsv, evaluation.txt, and run.json, metrics.json, sample_ids.npy beside them.
 
     Example: `copyfold cnv train experiments/32/config.yaml --set store_path=my/store --set out_dir=my/run`
+
+    Several GPUs: `torchrun --nproc-per-node 4 -m copyfold cnv train …` (the VAE architectures)
     """
     from copyfold.app.cnv_run import train_run
     from copyfold.core.console import Console
+    from copyfold.core.torchrun import own_place
 
     out_dir = train_run(config, set_, resume=resume, device=device, console=Console(quiet=quiet))
-    print(out_dir / "evaluation.txt")
+    if own_place().rank == 0:
+        print(out_dir / "evaluation.txt")
 
 
 def _rerun(stage: str, run: Path, set_: list[str], device: str, quiet: bool) -> None:

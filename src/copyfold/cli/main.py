@@ -13,7 +13,8 @@ import typer
 
 from copyfold.cli import cnv, config, ddg, demo, join, report, run
 from copyfold.cli.interrupted import is_out_of_memory, way_on
-from copyfold.errors import CopyfoldError
+from copyfold.core.torchrun import own_place
+from copyfold.errors import ConfigError, CopyfoldError
 
 app = typer.Typer(
     name="copyfold",
@@ -69,10 +70,15 @@ def _stop(signum: int, frame: FrameType | None) -> None:
 def main() -> None:
     """Run the command line; a mistake of the user's is one line on stderr and exit code 2."""
     gc.set_threshold(100_000)  # imports make much and drop little: looking through it again and again costs 20 ms
-    signal.signal(signal.SIGTERM, _stop)
+    if own_place().rank == 0:
+        signal.signal(signal.SIGTERM, _stop)
+    else:  # the first process tells
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
     # Torch's threads spin while they wait; on shared cores that slows training several times over.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
+        _check_trains()
         status = app(standalone_mode=False)
         if status == _INTERRUPTED:  # the parser turns Ctrl-C into this
             raise KeyboardInterrupt
@@ -105,8 +111,19 @@ def main() -> None:
         sys.exit(getattr(error, "exit_code", 2))
 
 
+def _check_trains() -> None:
+    """Refuse to do by many processes what one should do."""
+    place = own_place()
+    if place.size == 1 or sys.argv[1:3] == ["cnv", "train"]:
+        return
+    if place.rank > 0:
+        sys.exit(0)
+    raise ConfigError("torchrun is for `copyfold cnv train` alone; start this command without it")
+
+
 def _complain(message: str) -> None:
-    print(f"copyfold: {message}", file=sys.stderr, flush=True)
+    rank = own_place().rank
+    print(f"copyfold: {f'process {rank}: ' if rank else ''}{message}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

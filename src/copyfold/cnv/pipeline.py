@@ -51,6 +51,7 @@ from copyfold.core.files import (
     write_text,
 )
 from copyfold.core.rundir import RunDirectory
+from copyfold.engine import Ranks
 from copyfold.errors import InputError, PluginError, RunError
 
 ARTEFACTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -68,13 +69,14 @@ BATCH_ROWS = 256
 
 @dataclass(frozen=True)
 class Job:
-    """One run at work: what to do, on what, where, and whom to tell."""
+    """One run at work: what to do, on what, where, whom to tell, and with whom to train."""
 
     config: CnvConfig
     inputs: CnvInputs
     run: RunDirectory
     device: torch.device
     console: Console
+    ranks: Ranks = Ranks()  # noqa: RUF009 -- frozen
 
     def module(self, kind: str) -> Any:
         """The class that the configuration names for `kind`."""
@@ -91,13 +93,17 @@ class Job:
 
 
 def train(job: Job, *, resume: bool) -> dict[str, Any]:
-    """Fit the architecture to the cohort; writes checkpoint.pth, training_log.tsv and sample_ids.npy."""
+    """Fit the architecture to the cohort; writes checkpoint.pth, training_log.tsv and sample_ids.npy.
+
+    Of several processes that train together each calls this, and the first one writes.
+    """
     inputs, run = job.inputs, job.run
     without_depth = inputs.store.sample_ids[~inputs.has_depth]
     if without_depth.size:
         names = ", ".join(without_depth[:5].tolist()) + (", …" if len(without_depth) > 5 else "")
         job.console.warn(f"{len(without_depth)} samples have no usable depth and are called −1: {names}")
-    write_npy(run.file("sample_ids.npy"), inputs.store.sample_ids)
+    if job.ranks.first:
+        write_npy(run.file("sample_ids.npy"), inputs.store.sample_ids)
     rows = np.flatnonzero(inputs.has_depth)
     depths = Depths(inputs.store.counts, _scale(job, slice(None)))
     if without_depth.size:
@@ -109,6 +115,7 @@ def train(job: Job, *, resume: bool) -> dict[str, Any]:
         device=job.device,
         resume=resume,
         console=job.console,
+        ranks=job.ranks,
     )
     architecture: Architecture = job.module("architecture")(inputs.bins, job.config)
     summary = architecture.fit(depths, session)

@@ -92,6 +92,16 @@ class Console:
         return update
 
 
+class Silence(Console):
+    """Says nothing at all, for a process whose part another one tells."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+
+    def warn(self, message: str) -> None:
+        """Nothing."""
+
+
 def format_seconds(seconds: float) -> str:
     """Seconds as people read them: ``42 s``, ``3 min 05 s``, ``2 h 10 min``."""
     whole = round(seconds)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from copyfold.engine.ranks import Ranks
 from copyfold.engine.vae import VAE
 
 _WARM_UP_CALLS = 2
@@ -25,10 +26,14 @@ class Step:
     data : Tensor, (n_rows, n_features)
     gradient_clip : float
         Largest norm of the gradient.
+    ranks : Ranks
+        Who takes the step; each process computes its share of the rows.
     """
 
-    def __init__(self, module: VAE, optimizer: torch.optim.Optimizer, data: Tensor, gradient_clip: float) -> None:
-        self._module, self._optimizer, self._data = module, optimizer, data
+    def __init__(
+        self, module: VAE, optimizer: torch.optim.Optimizer, data: Tensor, gradient_clip: float, ranks: Ranks
+    ) -> None:
+        self._module, self._optimizer, self._data, self._ranks = module, optimizer, data, ranks
         self._parameters = list(module.parameters())  # walking the module again costs a small one 5 % of its step
         self._noise = torch.Generator(data.device)
         self._gradient_clip = gradient_clip
@@ -47,10 +52,14 @@ class Step:
 
     def __call__(self, rows: Tensor) -> None:
         """Do the step for these rows of the data: (batch,), int64, on its device."""
-        terms = self._module.loss(self._data[rows], self._noise)
+        share = self._ranks.share(len(rows))
+        with self._ranks.sharing(share):
+            terms = self._module.loss(self._data[share.of(rows)], self._noise)
         loss = terms.weighted_total(self._weights)
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        weighted = loss if self._ranks.alone else loss * (share.n_own / share.n_rows)
+        weighted.backward()  # type: ignore[no-untyped-call]
+        self._ranks.add_up_gradients(self._parameters)
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._gradient_clip)
         self._optimizer.step()
         torch.maximum(self._largest_norm, norm, out=self._largest_norm)
@@ -58,11 +67,12 @@ class Step:
         if not self._names:
             self._names = list(names)
             self._sums = torch.zeros(len(names), device=loss.device, dtype=loss.dtype)
-        self._sums.add_(torch.stack(values).detach(), alpha=len(rows))
+        self._sums.add_(torch.stack(values).detach(), alpha=share.n_own)
 
     def totals(self) -> tuple[dict[str, float], float]:
         """Sum over the epoch's rows of each loss term, and the largest gradient norm before clipping."""
-        values = torch.cat([self._sums, self._largest_norm[None]]).tolist()
+        sums = self._ranks.add_up(self._sums)
+        values = torch.cat([sums, self._largest_norm[None]]).tolist()
         return dict(zip(self._names, values[:-1], strict=True)), values[-1]
 
 
@@ -93,6 +103,11 @@ def _warm_up(work: Callable[[], None]) -> None:
     torch.cuda.current_stream().wait_stream(side)
 
 
+def _recording(graph: torch.cuda.CUDAGraph, ranks: Ranks) -> torch.cuda.graph:
+    # NCCL's watchdog, a thread of its own, asks the device how far it is, which a recording else forbids everywhere.
+    return torch.cuda.graph(graph, capture_error_mode="global" if ranks.alone else "thread_local")
+
+
 class Evaluation:
     """Mean of each loss term over some rows, with the latent at its posterior mean.
 
@@ -103,10 +118,12 @@ class Evaluation:
     rows : Tensor, (n,), int64
         On the data's device; always the same ones.
     batch_size : int
+    ranks : Ranks
+        Who evaluates; each process computes its share of every batch.
     """
 
-    def __init__(self, module: VAE, data: Tensor, rows: Tensor, batch_size: int) -> None:
-        self._module, self._data, self._n_rows = module, data, len(rows)
+    def __init__(self, module: VAE, data: Tensor, rows: Tensor, batch_size: int, ranks: Ranks) -> None:
+        self._module, self._data, self._n_rows, self._ranks = module, data, len(rows), ranks
         self._batches = torch.split(rows, batch_size)
         self._names: list[str] = []
         self._sums = torch.zeros(0, device=data.device)
@@ -115,14 +132,18 @@ class Evaluation:
         """The means, by name; puts the module in evaluation mode."""
         self._module.train(False)
         self._run()
-        return {name: total / self._n_rows for name, total in zip(self._names, self._sums.tolist(), strict=True)}
+        sums = self._ranks.add_up(self._sums).tolist()
+        return {name: total / self._n_rows for name, total in zip(self._names, sums, strict=True)}
 
     @torch.no_grad()
     def _run(self) -> None:
         total: Tensor | None = None
         for batch in self._batches:
-            names, values = zip(*self._module.loss(self._data[batch], None).named(), strict=True)
-            part = torch.stack(values) * len(batch)
+            share = self._ranks.share(len(batch))
+            with self._ranks.sharing(share):
+                terms = self._module.loss(self._data[share.of(batch)], None)
+            names, values = zip(*terms.named(), strict=True)
+            part = torch.stack(values) * share.n_own
             total = part if total is None else total + part
             self._names = list(names)
         assert total is not None
@@ -134,8 +155,8 @@ class Evaluation:
 class GraphedEvaluation(Evaluation):
     """An evaluation whose kernels are recorded once and replayed; a module that cannot be recorded is run by calls."""
 
-    def __init__(self, module: VAE, data: Tensor, rows: Tensor, batch_size: int) -> None:
-        super().__init__(module, data, rows, batch_size)
+    def __init__(self, module: VAE, data: Tensor, rows: Tensor, batch_size: int, ranks: Ranks) -> None:
+        super().__init__(module, data, rows, batch_size, ranks)
         self._graph: torch.cuda.CUDAGraph | None = None
         self._recordable = True
 
@@ -144,7 +165,7 @@ class GraphedEvaluation(Evaluation):
             try:
                 _warm_up(super()._run)
                 graph = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(graph):
+                with _recording(graph, self._ranks):
                     super()._run()
                 self._graph = graph
             except torch.OutOfMemoryError:
@@ -165,8 +186,10 @@ class GraphedStep(Step):
     host, is stepped by plain calls.
     """
 
-    def __init__(self, module: VAE, optimizer: torch.optim.Optimizer, data: Tensor, gradient_clip: float) -> None:
-        super().__init__(module, optimizer, data, gradient_clip)
+    def __init__(
+        self, module: VAE, optimizer: torch.optim.Optimizer, data: Tensor, gradient_clip: float, ranks: Ranks
+    ) -> None:
+        super().__init__(module, optimizer, data, gradient_clip, ranks)
         self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, Tensor]] = {}
         self._recordable = True
 
@@ -202,7 +225,7 @@ class GraphedStep(Step):
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self._noise)
         self._optimizer.zero_grad(set_to_none=True)
-        with torch.cuda.graph(graph):
+        with _recording(graph, self._ranks):
             step(held_rows)
         return graph, held_rows
 

@@ -11,6 +11,7 @@ import copy
 import csv
 import io
 import math
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,10 +25,11 @@ from torch import Tensor
 from copyfold.core.files import write_text
 from copyfold.core.seeding import derive_generator, derive_seed
 from copyfold.engine.checkpoints import load_checkpoint, save_checkpoint
+from copyfold.engine.ranks import Ranks, signals_held
 from copyfold.engine.schedules import Schedule
 from copyfold.engine.steps import Evaluation, GraphedEvaluation, GraphedStep, Step
 from copyfold.engine.vae import VAE
-from copyfold.errors import CopyfoldError, InputError
+from copyfold.errors import CopyfoldError, InputError, PluginError
 
 _VALIDATION_BATCHES = 4
 """Training batches that are validated at once: no gradients are kept, and launches cost more than the arithmetic."""
@@ -131,6 +133,13 @@ class Trainer:
         Plain values that both checkpoints hold besides, such as the names of the features.
     format_log : callable
         Text of the log file from its rows.
+    ranks : Ranks
+        The processes that train, all with equal arguments; the first one writes the files.
+
+    Raises
+    ------
+    PluginError
+        Several processes, and batch normalisation, whose statistics would be those of a share.
     """
 
     def __init__(
@@ -146,13 +155,20 @@ class Trainer:
         measure: Measure | None = None,
         about: Mapping[str, Any] | None = None,
         format_log: Callable[[list[Row]], str] | None = None,
+        ranks: Ranks = Ranks(),  # noqa: B008 -- frozen
     ) -> None:
+        if not ranks.alone and isinstance(module, torch.nn.Module) and _normalises_batches(module):
+            raise PluginError(
+                "batch normalisation takes its statistics from a share of the batch where several processes train; "
+                "normalise layers or groups, or train without torchrun"
+            )
         self.module = module
         self.settings = settings
         self.weights = dict(weights)
         self.checkpoint, self.last, self.log = checkpoint, last, log
         self.judged_by, self.measure, self.about = judged_by, measure, dict(about or {})
         self.format_log = format_log or _log_table
+        self.ranks = ranks
         parameters = list(module.parameters())
         self._graphed = bool(parameters) and parameters[0].device.type == "cuda"
         self.optimizer = torch.optim.AdamW(
@@ -189,44 +205,52 @@ class Trainer:
         CopyfoldError
             The loss is no longer finite.
         """
-        settings = self.settings
+        settings, ranks = self.settings, self.ranks
         state = self._load_state(data.device) if resume and self.last.exists() else _State()
-        if state.rows:  # a run killed between last.pth and the log lacks the log's last row
+        ranks.check_same("runs or cohorts", state.epoch, *data.shape)
+        if state.rows and ranks.first:  # a run killed between last.pth and the log lacks the log's last row
             write_text(self.log, self.format_log(state.rows))
         training = torch.as_tensor(train_rows, device=data.device)
         validation = torch.as_tensor(validation_rows, device=data.device)
         # An epoch counts only once every weight is final: before that the loss measures a different model.
         first_judged = max((schedule.settled_epoch for schedule in self.weights.values()), default=0)
-        step = (GraphedStep if self._graphed else Step)(self.module, self.optimizer, data, settings.gradient_clip)
+        step = (GraphedStep if self._graphed else Step)(
+            self.module, self.optimizer, data, settings.gradient_clip, ranks
+        )
         evaluate = (GraphedEvaluation if self._graphed else Evaluation)(
-            self.module, data, validation, _VALIDATION_BATCHES * settings.batch_size
+            self.module, data, validation, _VALIDATION_BATCHES * settings.batch_size, ranks
         )
         saver = _Saver(self)
 
-        while state.epoch < settings.epochs and not self._out_of_patience(state, first_judged):
-            started = time.perf_counter()
-            weights = {name: schedule(state.epoch) for name, schedule in self.weights.items()}
-            train_terms, gradient_norm = self._train_epoch(step, training, weights, state.epoch)
-            validation_terms = evaluate()
-            judged_loss = validation_terms[self.judged_by]
+        with signals_held(ranks) as came:
+            while state.epoch < settings.epochs and not self._out_of_patience(state, first_judged):
+                started = time.perf_counter()
+                weights = {name: schedule(state.epoch) for name, schedule in self.weights.items()}
+                train_terms, gradient_norm = self._train_epoch(step, training, weights, state.epoch)
+                validation_terms = evaluate()
+                judged_loss = validation_terms[self.judged_by]
 
-            row: Row = {"epoch": state.epoch}
-            row |= {f"train_{name}": value for name, value in train_terms.items()}
-            row |= {f"val_{name}": value for name, value in validation_terms.items()}
-            row |= {f"weight_{name}": value for name, value in weights.items()}
-            if self.measure:
-                with torch.no_grad():
-                    row |= self.measure()
-            row |= {"gradient_norm": gradient_norm, "seconds": time.perf_counter() - started}
-            state.rows.append(row)
-            judged = state.epoch >= first_judged
-            if judged and judged_loss < state.best_loss:
-                state.best_epoch, state.best_loss = state.epoch, judged_loss
-                state.keep_best(self.module, self.optimizer)
-            state.epoch += 1
-            saver.save_if_cheap(state)
-            if on_epoch:
-                on_epoch(state.epoch, row)
+                row: Row = {"epoch": state.epoch}
+                row |= {f"train_{name}": value for name, value in train_terms.items()}
+                row |= {f"val_{name}": value for name, value in validation_terms.items()}
+                row |= {f"weight_{name}": value for name, value in weights.items()}
+                if self.measure:
+                    with torch.no_grad():
+                        row |= self.measure()
+                row |= {"gradient_norm": gradient_norm, "seconds": time.perf_counter() - started}
+                state.rows.append(row)
+                judged = state.epoch >= first_judged
+                if judged and judged_loss < state.best_loss:
+                    state.best_epoch, state.best_loss = state.epoch, judged_loss
+                    state.keep_best(self.module, self.optimizer)
+                state.epoch += 1
+                saver.save_if_cheap(state)
+                if on_epoch:
+                    on_epoch(state.epoch, row)
+                (stop,) = ranks.largest(came[0] if came else 0)
+                if stop:
+                    saver.save(state)
+                    raise KeyboardInterrupt if stop == signal.SIGINT else SystemExit(128 + stop)
 
         if state.best_epoch < 0:  # too short to judge any epoch: keep the last
             state.best_epoch, state.best_loss = state.epoch - 1, state.rows[-1][f"val_{self.judged_by}"]
@@ -241,7 +265,8 @@ class Trainer:
     ) -> tuple[dict[str, float], float]:
         """One pass over the training rows; mean of each loss term and largest gradient norm before clipping."""
         settings = self.settings
-        torch.manual_seed(derive_seed(settings.seed, "modules", epoch))  # for dropout inside a plug-in's module
+        own = () if self.ranks.first else (self.ranks.rank,)  # other rows, other draws
+        torch.manual_seed(derive_seed(settings.seed, "modules", epoch, *own))  # for dropout inside a plug-in's module
         shuffle = torch.Generator().manual_seed(derive_seed(settings.seed, "shuffle", epoch))
         order = rows[torch.randperm(len(rows), generator=shuffle).to(rows.device)]
         self.module.train(True)
@@ -263,7 +288,9 @@ class Trainer:
         return state.epoch - 1 - max(state.best_epoch, first_judged) >= self.settings.patience
 
     def save(self, state: _State) -> None:
-        """Write the log, the best epoch where it is a new one, and the newest epoch."""
+        """Write the log, the best epoch where it is a new one, and the newest epoch, if this process is the first."""
+        if not self.ranks.first:
+            return
         facts = {"best_epoch": state.best_epoch, "best_loss": state.best_loss, "rows": state.rows} | self.about
         if state.best_is_new:
             save_checkpoint(self.checkpoint, facts | {"epoch": state.best_epoch} | state.best)
@@ -297,6 +324,10 @@ class Trainer:
             best = load_checkpoint(self.checkpoint, device=device)
             state.best = {name: best[name] for name in ("model_state_dict", "optimizer_state_dict")}
         return state
+
+
+def _normalises_batches(module: torch.nn.Module) -> bool:
+    return any(isinstance(part, torch.nn.modules.batchnorm._BatchNorm) for part in module.modules())
 
 
 class _Saver:

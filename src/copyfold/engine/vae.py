@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from copyfold.engine.ranks import draw_rows
+
 
 class LatentNormal(NamedTuple):
     """Diagonal Gaussian posterior of the latent.
@@ -61,7 +63,8 @@ class VAE(Protocol):
     """A torch module that the `Trainer` can train.
 
     ``loss`` with a generator draws the latent from the posterior; with None it takes the posterior mean, so that
-    a validation loss has no noise of its own.
+    a validation loss has no noise of its own. Where several processes train, each computes the loss of its own rows:
+    noise comes from `sample_latent`, and a term that is no mean over rows is computed of ``gather_rows(…)``.
     """
 
     def loss(self, batch: Tensor, generator: torch.Generator | None) -> LossTerms: ...
@@ -79,7 +82,7 @@ def sample_latent(posterior: LatentNormal, generator: torch.Generator | None) ->
     """Draw z = μ + σ·ε (the reparameterisation of Kingma & Welling 2014, arXiv:1312.6114); μ without a generator."""
     if generator is None:
         return posterior.mean
-    noise = torch.randn(posterior.mean.shape, generator=generator, device=posterior.mean.device)
+    noise = draw_rows(posterior.mean.shape, generator, posterior.mean.device)
     return posterior.mean + torch.exp(0.5 * posterior.log_variance) * noise
 
 

@@ -17,6 +17,7 @@ from copyfold.core.files import read_rows
 from copyfold.engine import (
     VAE,
     LinearWarmup,
+    Ranks,
     Schedule,
     Trainer,
     TrainingSettings,
@@ -40,6 +41,8 @@ class FitSession:
     device : torch.device
     resume : bool
     console : Console
+    ranks : Ranks
+        The processes that fit; more than one for a `VaeArchitecture` only.
     """
 
     checkpoint: Path
@@ -48,6 +51,7 @@ class FitSession:
     device: torch.device
     resume: bool
     console: Console
+    ranks: Ranks = Ranks()  # noqa: RUF009 -- frozen
 
 
 class FitSummary(NamedTuple):
@@ -188,6 +192,7 @@ class VaeArchitecture:
             checkpoint=session.checkpoint,
             last=session.last,
             log=session.log,
+            ranks=session.ranks,
         )
         with session.console.progress("training, epoch", config.epochs) as progress:
             result = trainer.fit(

@@ -14,7 +14,7 @@ from torch.nn import functional
 from copyfold.cnv.models.architecture import VaeArchitecture
 from copyfold.cnv.models.strided_conv import StridedConv, StridedConvTranspose
 from copyfold.core.seeding import derive_seed
-from copyfold.engine import LatentNormal, LossTerms, kl_to_standard_normal, sample_latent
+from copyfold.engine import LatentNormal, LossTerms, gather_rows, kl_to_standard_normal, sample_latent
 
 CHANNELS = (32, 64, 128)
 KERNELS = (16, 8, 3)
@@ -88,7 +88,8 @@ class ConvVAE(nn.Module):
         reconstruction = 0.5 * (batch - decoded).square().mean()
         kl = kl_to_standard_normal(posterior).mean() / self.n_bins
         patterns = gain_loss_patterns(batch - self.baseline)
-        return LossTerms(reconstruction, kl, {"cnv_pattern": 1.0 - linear_cka(posterior.mean, patterns)})
+        alignment = linear_cka(gather_rows(posterior.mean), gather_rows(patterns))
+        return LossTerms(reconstruction, kl, {"cnv_pattern": 1.0 - alignment})
 
 
 def gain_loss_patterns(deviations: Tensor) -> Tensor:
