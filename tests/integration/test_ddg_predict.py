@@ -14,6 +14,8 @@ from biotite.structure.io.pdb import PDBFile
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "ddg"))
 from chains import helix, pdb_text
 
+from copyfold.ddg.predictor.lactamases import TEM1
+
 SEQUENCE = "GSAEKLLAWFRQVMTNDYPHIAEELLKKAAEALLSKV"
 COLUMNS = ["mutation", "ddg_kcal_mol", "sigma_kcal_mol", "in_domain", "reason"]
 needs_proteinmpnn = pytest.mark.skipif(
@@ -94,6 +96,22 @@ def test_a_sequence_needs_nothing_else_and_parquet_carries_the_same(copyfold, tm
     assert parquet["ddg_kcal_mol"].to_numpy() == pytest.approx(text["ddg_kcal_mol"].to_numpy(), abs=1e-4, nan_ok=True)
     assert parquet["in_domain"].isna().tolist() == [False, False, True]
     assert b"positive = destabilising" in pq.read_schema(tmp_path / "a.parquet").metadata[b"copyfold"]
+
+
+def test_a_beta_lactamase_is_scanned_and_asked_in_standard_numbers(copyfold, tmp_path):
+    again = ("ddg", "scan", "--sequence", TEM1, "--out", tmp_path / "scan", "-q")
+    copyfold(*again).succeeded()
+    table = pd.read_csv(tmp_path / "scan/scan.csv", comment="#", dtype={"standard_number": str})
+    sites = table.drop_duplicates("position").set_index("standard_number")
+    assert sites.loc[["70", "166", "238"], "wild_type"].tolist() == ["S", "E", "G"]
+    assert "# standard_number: AMBLER, of 263 of 263 residues" in (tmp_path / "scan/scan.csv").read_text()
+    assert "standard number" in (tmp_path / "scan/report.html").read_text()
+    wanted = ("--mutations", "G238S,G239S", "--numbering", "ambler", "--out", tmp_path / "ddg.csv")
+    copyfold("ddg", "predict", "--sequence", TEM1, *wanted).succeeded()
+    asked = pd.read_csv(tmp_path / "ddg.csv", comment="#")
+    row = table[(table["standard_number"] == "238") & (table["mutant"] == "S")].iloc[0]
+    assert asked["ddg_kcal_mol"][0] == pytest.approx(row["ddg_kcal_mol"], abs=1e-4)
+    assert "AMBLER number 239 is not known here" in asked["reason"][1]
 
 
 def test_strict_stops_at_the_first_mutation_that_cannot_be_predicted(copyfold, tmp_path):

@@ -120,3 +120,44 @@ def test_the_mutation_of_a_real_genome_is_the_one_that_kleborate_names(tmp_path)
     kleborate = pd.read_csv(results, sep="\t").set_index("strain").loc["Klebs_HS11286"]
     assert kleborate["klebsiella_pneumo_complex__amr__SHV_mutations"] == "SHV:p.Leu35Gln"
     assert table["mutations"].tolist() == ["L35Q"]
+
+
+FAMILIES = {
+    "blaCTX-M": ("CTX-M-14", {"CTX-M-27": ("D242G", "D240G")}),
+    "blaKPC": ("KPC-2", {}),
+    "blaNDM": ("NDM-1", {"NDM-5": ("V88L:M154L", ":")}),
+    "blaOXA-48-like": (
+        "OXA-48",
+        {
+            "OXA-181": ("T104A:N110D:E168Q:S171A", "T104A:N110D::"),
+            "OXA-232": ("T104A:N110D:E168Q:S171A:R214S", "T104A:N110D:::"),
+        },
+    ),
+}
+"""Reference, and the published substitutions of others of the family: by sequence, and by Ambler, BBL or DBL number."""
+
+
+def test_each_family_of_the_panel_has_its_gene_view(copyfold, tmp_path):
+    """From allele names and the panel's genes, without structures: scan of each reference, and the join."""
+    genes = SHARED / "genes/panel_alleles_kleborate_CARD3.2.9.fasta"
+    if not genes.exists():
+        pytest.skip(f"{genes} is not here")
+    proteins = read_proteins(genes)
+    scans, alleles = [], ["sample_id\tallele"]
+    for family, (reference, others) in FAMILIES.items():
+        folder = tmp_path / family
+        sequence = proteins[f"bla{reference}"]
+        copyfold("ddg", "scan", "--sequence", sequence.rstrip("*"), "--out", folder, "-q").succeeded()
+        scans.append(f"{family}={folder}")
+        alleles += [f"S1\tbla{name}" for name in (reference, *others)]
+    (tmp_path / "alleles.tsv").write_text("\n".join(alleles) + "\n")
+    header = [column for family in FAMILIES for column in (family, f"pcn_{family}")]
+    row = ["1", "2.5"] * len(FAMILIES)
+    (tmp_path / "calls.tsv").write_text("\t".join(["sample_id", *header]) + "\n" + "\t".join(["S1", *row]) + "\n")
+    joined = join_calls(tmp_path / "calls.tsv", tmp_path / "alleles.tsv", scans, genes, tmp_path / "out", QUIET)
+    found = joined.set_index("allele")
+    for reference, others in FAMILIES.values():
+        assert found.loc[f"bla{reference}", ["mutations", "ddg_kcal_mol"]].tolist() == ["", 0.0]
+        for name, expected in others.items():
+            assert tuple(found.loc[f"bla{name}", ["mutations", "standard_numbers"]]) == expected
+            assert np.isfinite(found.loc[f"bla{name}", "ddg_kcal_mol"])

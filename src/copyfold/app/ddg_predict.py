@@ -15,6 +15,7 @@ from copyfold.core.console import Console
 from copyfold.core.files import atomic_folder, atomic_path, write_text
 from copyfold.ddg.assays import PlacedAssay, place_assay, read_assay
 from copyfold.ddg.mutations import parse_mutation
+from copyfold.ddg.predictor.lactamases import standard_numbers
 from copyfold.ddg.predictor.numbering import NUMBERINGS
 from copyfold.ddg.predictor.predictor import ADDITIVE, Prediction, Scan, StabilityPredictor
 from copyfold.ddg.sequences import AMINO_ACIDS
@@ -68,7 +69,7 @@ def predict_mutations(
         ``.csv``, ``.tsv`` or ``.parquet``.
     console : Console
     numbering : str, optional
-        pdb, sequence or ambler.
+        One of `NUMBERINGS`.
     strict : bool
         Refuse everything where one mutation is refused; nothing is written then.
 
@@ -123,7 +124,7 @@ def scan_protein(source: ProteinSource, out: Path, console: Console, dms: Sequen
         scan = predictor.scan(protein)
         placed = [place_assay(assay, scan) for assay in assays]
         table, statements = scan_table(scan, placed), _statements(protein, predictor)
-        statements[-1:-1] = [_agreement(one) for one in placed]
+        statements[-1:-1] = [*_numbering_statement(scan), *(_agreement(one) for one in placed)]
         _write_predictions(folder / "scan.csv", table, statements)
         console.say("drawing")
         write_heatmap(scan.ddg, scan.protein.sequence, _labels(scan), _title(protein), folder)
@@ -149,9 +150,11 @@ def scan_table(scan: Scan, assays: Sequence[PlacedAssay] = ()) -> pd.DataFrame:
     -------
     pandas.DataFrame
         The columns of `COLUMNS`, and `position` (author's number with insertion code; of a sequence 1-based),
-        `wild_type`, `mutant`, `site_mean_ddg` (kcal/mol), and `dms_<name>` (higher = fitter) of each assay.
+        `wild_type`, `mutant`, `site_mean_ddg` (kcal/mol), of a β-lactamase `standard_number` ("" where none is known),
+        and `dms_<name>` (higher = fitter) of each assay.
     """
     rows = []
+    standard = _standard_labels(scan)
     labels = _labels(scan)
     for index, wild_type in enumerate(scan.protein.sequence):
         reason = scan.reasons[index]
@@ -169,10 +172,20 @@ def scan_table(scan: Scan, assays: Sequence[PlacedAssay] = ()) -> pd.DataFrame:
                         "wild_type": wild_type,
                         "mutant": mutant,
                         "site_mean_ddg": scan.site_means[index],
+                        **({"standard_number": standard[index]} if standard else {}),
                         **{f"dms_{assay.name}": assay.scores[index, column] for assay in assays},
                     }
                 )
     return pd.DataFrame(rows)
+
+
+def _numbering_statement(scan: Scan) -> list[str]:
+    found = standard_numbers(scan.protein.sequence)
+    if found is None:
+        return []
+    n_known, n = int((found.numbers >= 0).sum()), len(found.numbers)
+    text = f"standard_number: {found.scheme.upper()}, of {n_known} of {n} residues; empty where none is known"
+    return [text]
 
 
 def _agreement(assay: PlacedAssay) -> str:
@@ -181,6 +194,12 @@ def _agreement(assay: PlacedAssay) -> str:
         f"dms_{assay.name}: Spearman of score and -ddg_kcal_mol {assay.spearman:.3f} ({n} substitutions; "
         f"{assay.n_left_out} rows of the assay left out)"
     )
+
+
+def _standard_labels(scan: Scan) -> list[str]:
+    """Of a β-lactamase each residue's standard number, "" where none is known; of others nothing."""
+    found = standard_numbers(scan.protein.sequence)
+    return [] if found is None else [str(number) if number >= 0 else "" for number in found.numbers.tolist()]
 
 
 def _labels(scan: Scan) -> list[str]:
@@ -196,7 +215,7 @@ def _title(protein: Structure | str) -> str:
 
 def _check_numbering(numbering: str | None) -> None:
     if numbering is not None and numbering not in NUMBERINGS:
-        raise InputError(f"--numbering {numbering}: must be pdb, sequence or ambler")
+        raise InputError(f"--numbering {numbering}: must be one of {', '.join(NUMBERINGS)}")
 
 
 def _check_table_name(out: Path) -> None:

@@ -222,10 +222,12 @@ def _joined(
             yield row | {
                 "allele": allele,
                 "mutations": ":".join(usable.mutations) if usable else "",
+                "standard_numbers": ":".join(usable.standard) if usable else "",
                 "ddg_kcal_mol": usable.ddg if usable else float("nan"),
                 "sigma_kcal_mol": usable.sigma if usable else float("nan"),
                 "reason": (reason + shared).removeprefix("; "),
             }
         if not found:
-            empty = {"allele": "", "mutations": "", "ddg_kcal_mol": float("nan"), "sigma_kcal_mol": float("nan")}
-            yield row | empty | {"reason": "no allele of this family is named for the isolate"}
+            empty = dict.fromkeys(("allele", "mutations", "standard_numbers"), "")
+            nothing = dict.fromkeys(("ddg_kcal_mol", "sigma_kcal_mol"), float("nan"))
+            yield row | empty | nothing | {"reason": "no allele of this family is named for the isolate"}

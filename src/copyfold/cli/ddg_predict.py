@@ -28,6 +28,8 @@ class Numbering(StrEnum):
     pdb = "pdb"
     sequence = "sequence"
     ambler = "ambler"
+    bbl = "bbl"
+    dbl = "dbl"
 
 
 def predict(
@@ -49,7 +51,8 @@ def predict(
         Numbering | None,
         typer.Option(
             help="`pdb`: the structure's numbers; `sequence`: 1 is the first residue of SEQRES or of the sequence; "
-            "`ambler`: class A β-lactamases. Default: pdb, but sequence for p.Ala42Val and for --sequence."
+            "`ambler`, `bbl`, `dbl`: standard numbers of β-lactamases of class A, B1, D. "
+            "Default: pdb, but sequence for p.Ala42Val and for --sequence."
         ),
     ] = None,
     strict: Annotated[

@@ -1,12 +1,15 @@
-"""Local alignment scores of many protein pairs."""
+"""Local alignment scores of many protein pairs; the global alignment of one."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
 import numba as nb
 import numpy as np
+
+from copyfold.ddg.sequences import AMINO_ACIDS
 
 GAP_OPEN: Final = 11
 GAP_EXTEND: Final = 1
@@ -112,3 +115,25 @@ def _scores(joined, ends, profile):  # type: ignore[no-untyped-def]
         scores[query] = best
         start = ends[query]
     return scores
+
+
+def global_alignment(first: str, second: str, unknown: int = -1) -> np.ndarray:
+    """Columns of the best alignment (BLOSUM62, gaps 11 and 1, free ends), (n, 2), int64; −1 for a gap.
+
+    Letters beside the 20 count as unknown; an unknown residue scores `unknown` against any.
+    """
+    from biotite.sequence import ProteinSequence
+    from biotite.sequence.align import SubstitutionMatrix, align_optimal
+
+    standard = SubstitutionMatrix.std_protein_matrix()
+    alphabet = standard.get_alphabet1()
+    scores = standard.score_matrix().copy()
+    scores[alphabet.encode("X"), :] = scores[:, alphabet.encode("X")] = unknown
+    trace: np.ndarray = align_optimal(
+        *(ProteinSequence(re.sub(f"[^{AMINO_ACIDS}]", "X", part)) for part in (first, second)),
+        SubstitutionMatrix(alphabet, alphabet, scores),
+        gap_penalty=(-GAP_OPEN, -GAP_EXTEND),
+        terminal_penalty=False,
+        max_number=1,
+    )[0].trace
+    return trace

@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from copyfold.ddg.alignment import global_alignment
 from copyfold.ddg.sequences import AMINO_ACIDS
 from copyfold.errors import InputError
 
 LEAST_IDENTITY: Final = 0.6
-_GAPS: Final = (-11, -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +27,15 @@ class ScannedReference:
         Number of each residue, as the scan names it.
     ddg, sigma : numpy.ndarray, (n, 20), float64
         kcal/mol, positive = destabilising; NaN for the wild type and what the scan refuses.
+    standard : tuple of str
+        Standard number of each residue of a β-lactamase; "" where none is known.
     """
 
     sequence: str
     positions: tuple[str, ...]
     ddg: np.ndarray
     sigma: np.ndarray
+    standard: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,15 @@ class AlleleStability:
         Sums over them (σ as of independent errors), kcal/mol; NaN where refused.
     reason : str
         Why it is refused; "" where it is not.
+    standard : tuple of str
+        The substitutions in standard numbers of β-lactamases, "" where none is known.
     """
 
     mutations: tuple[str, ...]
     ddg: float
     sigma: float
     reason: str = ""
+    standard: tuple[str, ...] = ()
 
 
 def scanned_reference(table: pd.DataFrame) -> ScannedReference:
@@ -80,7 +86,8 @@ def scanned_reference(table: pd.DataFrame) -> ScannedReference:
         grid = np.full((len(sites), len(AMINO_ACIDS)), np.nan)
         grid[row, column.to_numpy(np.int64)] = table[name].to_numpy(np.float64)
         grids.append(grid)
-    return ScannedReference("".join(sites["wild_type"]), tuple(map(str, sites["position"])), *grids)
+    standard = sites["standard_number"] if "standard_number" in sites else [""] * len(sites)
+    return ScannedReference("".join(sites["wild_type"]), tuple(map(str, sites["position"])), *grids, tuple(standard))
 
 
 def allele_stability(reference: ScannedReference, protein: str) -> AlleleStability:
@@ -102,7 +109,7 @@ def allele_stability(reference: ScannedReference, protein: str) -> AlleleStabili
     """
     if "*" in protein:
         return _refused(f"refused: a stop at residue {protein.index('*') + 1} of {len(protein)}")
-    pairs = _aligned(reference.sequence, protein)
+    pairs = global_alignment(reference.sequence, protein)
     both = (pairs >= 0).all(axis=1)
     same = sum(reference.sequence[one] == protein[other] for one, other in pairs[both])
     if same < LEAST_IDENTITY * len(reference.sequence):
@@ -124,7 +131,7 @@ def allele_stability(reference: ScannedReference, protein: str) -> AlleleStabili
 
 
 def _summed(reference: ScannedReference, protein: str, pairs: np.ndarray) -> AlleleStability:
-    mutations, ddg, variance = [], 0.0, 0.0
+    mutations, standard, ddg, variance = [], [], 0.0, 0.0
     for one, other in pairs:
         wild_type, mutant = reference.sequence[one], protein[other]
         if wild_type == mutant:
@@ -136,21 +143,12 @@ def _summed(reference: ScannedReference, protein: str, pairs: np.ndarray) -> All
         if math.isnan(value):
             return _refused(f"refused: the scan has no value for {name}")
         mutations.append(name)
+        number = reference.standard[one]
+        standard.append(f"{wild_type}{number}{mutant}" if number else "")
         ddg += float(value)
         variance += float(reference.sigma[one, AMINO_ACIDS.index(mutant)]) ** 2
-    return AlleleStability(tuple(mutations), ddg, math.sqrt(variance))
+    return AlleleStability(tuple(mutations), ddg, math.sqrt(variance), standard=tuple(standard))
 
 
 def _refused(reason: str) -> AlleleStability:
     return AlleleStability((), math.nan, math.nan, reason)
-
-
-def _aligned(reference: str, protein: str) -> np.ndarray:
-    """Columns of the best alignment with free ends, (n, 2): residue of each, −1 for a gap."""
-    from biotite.sequence import ProteinSequence
-    from biotite.sequence.align import SubstitutionMatrix, align_optimal
-
-    known = set(AMINO_ACIDS)
-    both = [ProteinSequence("".join(one if one in known else "X" for one in text)) for text in (reference, protein)]
-    matrix = SubstitutionMatrix.std_protein_matrix()  # BLOSUM62
-    return align_optimal(*both, matrix, gap_penalty=_GAPS, terminal_penalty=False, max_number=1)[0].trace

@@ -17,7 +17,8 @@ def reference(first=1):
     rng = np.random.default_rng(0)
     shape = (len(SEQUENCE), 20)
     numbers = tuple(str(first + place) for place in range(len(SEQUENCE)))
-    return ScannedReference(SEQUENCE, numbers, rng.normal(size=shape), rng.uniform(0.5, 2, shape))
+    standard = tuple("" if place < 20 else str(place + 100) for place in range(len(SEQUENCE)))
+    return ScannedReference(SEQUENCE, numbers, rng.normal(size=shape), rng.uniform(0.5, 2, shape), standard)
 
 
 def scan_table(sequence=SEQUENCE):
@@ -44,6 +45,9 @@ def test_planted_substitutions_are_found_and_add_up(changes, signal):
     found = allele_stability(given_reference, signal + "".join(letters))
     assert found.reason == ""
     assert found.mutations == tuple(f"{SEQUENCE[place]}{26 + place}{mutant}" for place, mutant in real.items())
+    assert found.standard == tuple(
+        f"{SEQUENCE[place]}{100 + place}{mutant}" if place >= 20 else "" for place, mutant in real.items()
+    )
     places = [(place, AMINO_ACIDS.index(mutant)) for place, mutant in real.items()]
     assert found.ddg == pytest.approx(sum(given_reference.ddg[one] for one in places))
     assert found.sigma == pytest.approx(np.sqrt(sum(given_reference.sigma[one] ** 2 for one in places)))

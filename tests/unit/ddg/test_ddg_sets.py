@@ -73,7 +73,7 @@ def test_a_folder_that_is_no_data_folder_is_refused(tmp_path):
 
 
 def test_frequencies_of_a_family_stand_at_the_residues_of_its_columns(shared_ddg):
-    from copyfold.ddg.predictor.numbering import TEM1, ambler_numbers
+    from copyfold.ddg.predictor.lactamases import TEM1, ambler_numbers
 
     found = family_log_frequencies(shared_ddg / "msas/beta_lactamase_PF13354", TEM1)
     assert found.shape == (len(TEM1), 20)

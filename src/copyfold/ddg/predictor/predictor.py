@@ -118,7 +118,7 @@ class StabilityPredictor:
         mutations : sequence of str
             As `copyfold.ddg.mutations.parse_mutation` reads them.
         numbering : str, optional
-            "pdb", "sequence" or "ambler". By default author numbers for structures, and the sequence's for HGVS
+            Of `NUMBERINGS`. By default author numbers for structures, and the sequence's for HGVS
             (p.Ala42Val) and for sequences.
 
         Returns
@@ -131,7 +131,7 @@ class StabilityPredictor:
             An impossible protein, or a numbering that does not exist.
         """
         if numbering is not None and numbering not in NUMBERINGS:
-            raise InputError(f"numbering '{numbering}': must be pdb, sequence or ambler")
+            raise InputError(f"numbering '{numbering}': must be one of {', '.join(NUMBERINGS)}")
         scan = self.scan(protein)
         return [_predict_one(text, numbering, scan) for text in mutations]
 

@@ -130,11 +130,19 @@ def _site_table(results: ScanResults, grid: np.ndarray) -> BigTable:
         Column("position", sites["position"].astype(str).tolist()),
         Column("wild type", sites["wild_type"].tolist()),
     ]
+    if "standard_number" in results.table:
+        standard = results.table.drop_duplicates("position")["standard_number"]
+        columns.append(Column("standard number", [_number_text(one) for one in standard]))
     columns += [Column("mean ddg", site_means(grid)), Column("largest ddg", largest)]
     if results.plddt is not None:
         columns.append(Column("plddt", results.plddt))
     caption = "Mean and largest predicted ΔΔG of each site, kcal/mol; sort for the sensitive ones"
     return BigTable("site", caption, tuple(columns), f"{results.name}.sites.tsv")
+
+
+def _number_text(value: object) -> str:
+    """A number as scan.csv has it; pandas reads a column with gaps as floats."""
+    return "" if value == "" or pd.isna(value) else f"{float(str(value)):.0f}"  # type: ignore[call-overload]
 
 
 def _substitutions(results: ScanResults) -> BigTable:
