@@ -4,14 +4,17 @@
 
 A run is trained on 200 simulated isolates (pca_baseline, unless --set says otherwise). Stores of new isolates repeat
 300 others with their counts drawn anew (Poisson around the counts), the chromosome's and the plasmid genes'. Each is
-called by `copyfold cnv call RUN --store … --plasmid-store … --out …`, a process of its own. "anonymous" is the peak
-of what the process itself holds (RssAnon, looked at 20 times a second), "resident" that with the pages of mapped files
-(VmHWM), which the system takes back when memory is short. Linux only.
+called by `copyfold cnv call RUN --store … --plasmid-store … --out …`, a process of its own, report included; then
+evaluated (without a truth: tables of calls and segments are read) and reported again, each in a process of its own.
+"resident" is the system's own peak of the process (VmHWM): what it holds itself, libraries, and pages of mapped files.
+"anonymous" is the peak of the first of these (RssAnon, looked at 20 times a second). "processor" is what the process
+took of one core, which says more than the clock on a busy machine. Linux only.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -47,9 +50,9 @@ def write_repeated(target: Path, base: Path, n_isolates: int, seed: int) -> None
     (target / "medians.npy").unlink(missing_ok=True)
 
 
-def watched(command: list[str]) -> tuple[float, float, float]:
-    """Seconds, and peaks of anonymous and of resident memory in MiB, of one process."""
-    began = time.perf_counter()
+def watched(command: list[str]) -> dict[str, float]:
+    """Seconds by the clock and of the processor, and peaks of memory in MiB, of one process."""
+    began, before = time.perf_counter(), os.times()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         anonymous = resident = 0
         while process.poll() is None:
@@ -64,7 +67,13 @@ def watched(command: list[str]) -> tuple[float, float, float]:
             time.sleep(0.05)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    return time.perf_counter() - began, anonymous / 1024, resident / 1024
+    after = os.times()
+    return {
+        "seconds": time.perf_counter() - began,
+        "processor, s": after.children_user + after.children_system - before.children_user - before.children_system,
+        "anonymous, MiB": round(anonymous / 1024),
+        "resident, MiB": round(resident / 1024),
+    }
 
 
 def main() -> None:
@@ -91,17 +100,16 @@ def main() -> None:
                 write_repeated(folder / "new" / kind, folder / "others" / kind, size, 1)
             stores = ["--store", str(folder / "new/chromosome"), "--plasmid-store", str(folder / "new/plasmid")]
             command = [COPYFOLD, "cnv", "call", "-q", str(folder / "trained/run"), *stores]
-            seconds, anonymous, resident = watched([*command, "--out", str(folder / "calls")])
-            rows.append(
-                {
-                    "isolates": size,
-                    "seconds": seconds,
-                    "ms each": 1000 * seconds / size,
-                    "anonymous, MiB": round(anonymous),
-                    "resident, MiB": round(resident),
-                }
-            )
-            print(rows[-1], file=sys.stderr, flush=True)
+            calls = str(folder / "calls")
+            commands = {
+                "call": [*command, "--out", calls],
+                "evaluate": [COPYFOLD, "cnv", "evaluate", "-q", calls],
+                "report": [COPYFOLD, "report", "-q", calls],
+            }
+            for name, each in commands.items():
+                rows.append({"isolates": size, "command": name, **watched(each)})
+                print(rows[-1], file=sys.stderr, flush=True)
+            print(f"report.html: {(folder / 'calls/report.html').stat().st_size / 1e6:.2f} MB", file=sys.stderr)
             shutil.rmtree(folder / "new")
             shutil.rmtree(folder / "calls")
     print(machine(torch.device("cpu")))

@@ -75,15 +75,15 @@ class Events(NamedTuple):
 
     Attributes
     ----------
-    sample : numpy.ndarray, int64
+    sample : numpy.ndarray, int
         Index of the isolate.
-    contig : numpy.ndarray, int64
+    contig : numpy.ndarray, int
         Index of the contig.
     kind : numpy.ndarray, int8
         1 amplified, 0 deleted.
-    start, end : numpy.ndarray, int64
+    start, end : numpy.ndarray, int
         bp, 0-based half-open.
-    cn, ratio, confidence : numpy.ndarray, float64
+    cn, ratio, confidence : numpy.ndarray, float
         Means over the event's segments, weighted by length.
     """
 
@@ -161,7 +161,7 @@ def gather_intervals(start: np.ndarray, end: np.ndarray, overlap: float) -> tupl
         return np.zeros(0, np.int64), np.zeros((0, 2), np.int64)
     # return_inverse needs a flat array in every numpy: its shape changed between versions
     places, inverse, times = np.unique(np.stack([start, end], axis=1), axis=0, return_inverse=True, return_counts=True)
-    lefts, rights = places.T
+    lefts, rights = places.T.astype(np.int64)
     lengths = rights - lefts
 
     def near(place: int) -> np.ndarray:
@@ -219,14 +219,14 @@ def recurrent_segments(
             chosen = np.flatnonzero((events.contig == contig) & (events.kind == kind))
             mine = Events(*(column[chosen] for column in events))
             group, representatives = gather_intervals(mine.start, mine.end, settings.overlap)
+            n_covering = _isolates_covering(mine, representatives)
             order = np.argsort(group, kind="stable")
             pieces = np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(order) else []
-            for (start, end), members in zip(representatives.tolist(), pieces, strict=True):
+            for (start, end), members, covering in zip(representatives.tolist(), pieces, n_covering, strict=True):
                 isolates = np.unique(mine.sample[members])
                 frequency = len(isolates) / n_callable[contig] if n_callable[contig] else 0.0
                 if len(isolates) < settings.min_isolates or frequency < settings.min_frequency:
                     continue
-                shared = np.minimum(mine.end, end) - np.maximum(mine.start, start)
                 rows.append(
                     {
                         "chrom": name,
@@ -236,7 +236,7 @@ def recurrent_segments(
                         "n_isolates": len(isolates),
                         "n_callable": int(n_callable[contig]),
                         "frequency": frequency,
-                        "n_covering": len(np.unique(mine.sample[2 * shared >= end - start])),
+                        "n_covering": covering,
                         "x0_min": int(mine.start[members].min()),
                         "x0_max": int(mine.start[members].max()),
                         "x1_min": int(mine.end[members].min()),
@@ -259,6 +259,27 @@ RECURRENT_COLUMNS = (
     *("x0_min", "x0_max", "x1_min", "x1_max", "median_cn", "median_ratio", "confidence"),
     *("n_lineages", "lineages", "genes"),
 )
+
+
+def _isolates_covering(events: Events, intervals: np.ndarray) -> list[int]:
+    """Number of isolates with an event over at least half of each of some intervals, (n, 2), of the same contig."""
+    if not len(events.sample):
+        return [0] * len(intervals)
+    places = np.stack([events.start, events.end], axis=1).astype(np.int64)
+    places, inverse, times = np.unique(places, axis=0, return_inverse=True, return_counts=True)
+    by_place = events.sample[np.argsort(inverse.reshape(-1), kind="stable")]
+    first = np.cumsum(times) - times
+    numbers = []
+    seen = np.zeros(int(events.sample.max()) + 1, dtype=bool)
+    for start, end in intervals.tolist():
+        shared = np.minimum(places[:, 1], end) - np.maximum(places[:, 0], start)
+        over = np.flatnonzero(2 * shared >= end - start)
+        in_place = np.arange(times[over].sum()) - np.repeat(np.cumsum(times[over]) - times[over], times[over])
+        isolates = by_place[np.repeat(first[over], times[over]) + in_place]
+        seen[isolates] = True
+        numbers.append(int(seen.sum()))
+        seen[isolates] = False
+    return numbers
 
 
 def _median_known(values: np.ndarray) -> float:

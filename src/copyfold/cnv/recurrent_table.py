@@ -50,6 +50,7 @@ def scan_segments(
     if lineages is not None:
         lineage_of = np.array([lineages.get(name) for name in sample_ids.tolist()], dtype=object)
     events = find_events(segments, settings.max_gap, settings.min_length)
+    del segments  # of a large cohort, some hundred MiB
     return recurrent_segments(events, names, n_callable, settings, genes, lineage_of)
 
 

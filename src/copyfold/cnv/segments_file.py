@@ -27,6 +27,7 @@ SEGMENT_COLUMNS = {
 }
 """Columns in their order, and what each holds; docs/formats/run.md."""
 _BATCH_ROWS = 65_536
+_LONGEST_CONTIG = np.iinfo(np.int32).max
 
 
 def read_segments(run: Path) -> pd.DataFrame:
@@ -95,7 +96,7 @@ def _check_columns(path: Path, schema: pa.Schema, wanted: Sequence[str], again: 
 def _check_rows(path: Path, part: pd.DataFrame, again: str) -> None:
     good = part.drop(columns="ratio", errors="ignore").notna().all(axis=1)  # where all is masked, there is no ratio
     if {"x0", "x1"} <= set(part.columns):
-        good &= (part["x0"] >= 0) & (part["x0"] < part["x1"])
+        good &= (part["x0"] >= 0) & (part["x0"] < part["x1"]) & (part["x1"] <= _LONGEST_CONTIG)
     if "confidence" in part.columns:
         good &= part["confidence"].between(0, 1)
     if "cn" in part.columns:
@@ -183,10 +184,10 @@ def read_event_segments(
         cn, confidence = part["cn"].to_numpy(), part["confidence"].to_numpy(np.float64)
         known[contig_row[cn >= 0], sample_row[cn >= 0]] = True
         event = ((cn >= 2) | (cn == 0)) & (confidence >= min_confidence)
-        columns = (part["x0"], part["x1"])
-        start, end = (column.to_numpy(np.int64)[event] for column in columns)
+        start, end = (part[column].to_numpy(np.int32)[event] for column in ("x0", "x1"))
         ratio = part["ratio"].to_numpy(np.float64)[event]
         kind = (cn[event] >= 2).astype(np.int8)
-        numbers = cn[event].astype(np.float64)
-        kept.append(Events(sample_row[event], contig_row[event], kind, start, end, numbers, ratio, confidence[event]))
+        numbers = cn[event].astype(np.float32)
+        places = (sample_row[event].astype(np.int32), contig_row[event].astype(np.int32), kind, start, end)
+        kept.append(Events(*places, numbers, ratio, confidence[event]))
     return Events(*(np.concatenate(columns) for columns in zip(*kept, strict=True))), known.sum(axis=1)

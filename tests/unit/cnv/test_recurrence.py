@@ -163,6 +163,21 @@ def test_a_planted_segment_is_found_with_its_isolates_lineages_and_genes():
     assert len(rarer) == 3  # with the pair's segment, without isolate 2's
 
 
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 30), st.integers(1, 12)), min_size=1, max_size=25))
+def test_isolates_that_cover_a_segment_are_those_that_a_loop_counts(drawn):
+    events = events_of([(sample, 0, 1, start, start + length, 2) for sample, start, length in drawn])
+    table = recurrent_segments(events, ("a",), np.array([6]), RecurrenceSettings(min_isolates=1))
+    for segment in table.itertuples():
+        half = (segment.x1 - segment.x0) / 2
+        over = {
+            sample
+            for sample, start, length in drawn
+            if min(start + length, segment.x1) - max(start, segment.x0) >= half
+        }
+        assert segment.n_covering == len(over)
+
+
 def test_no_events_no_segments():
     nothing = Events(*(np.zeros(0, np.int64) for _ in range(5)), *(np.zeros(0) for _ in range(3)))
     table = recurrent_segments(find_events(nothing, 0), ("a",), np.array([5]), RecurrenceSettings())
