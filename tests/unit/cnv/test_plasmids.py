@@ -14,6 +14,7 @@ from sklearn.metrics import matthews_corrcoef
 from copyfold.cnv.plasmids import FamilyModel, Source, call_family, fit_family, gene_levels
 from copyfold.cnv.plasmids.calls import LOW_DEPTH, NOT_COUNTED
 from copyfold.cnv.plasmids.cohort import PlasmidCohort, call_cohort, models_as_json, models_from_json
+from copyfold.cnv.plasmids.families import floor_of
 from copyfold.errors import InputError
 
 OWN = np.array([[0.85, 0.15], [0.2, 0.8]])
@@ -115,6 +116,13 @@ def test_foreign_reads_are_found_named_and_taken_off():
     assert matthews_corrcoef(truth[judged] > 0, calls.cn[judged] > 0) >= 0.995
     fixed_threshold = (depth / level).sum(axis=1) >= 0.2
     assert matthews_corrcoef(truth > 0, fixed_threshold) < 0.97  # which it is better than
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_shallow_isolates_with_a_stray_read_are_no_carriers(seed):
+    depth, level, copies, other = planted(300, seed, share=0.12, depth=20.0)
+    model = fit_family(depth / level, [Source("blaSHV", other)], floor_of(level))
+    assert model.carried == pytest.approx((copies > 0).mean(), abs=0.03)
 
 
 def test_without_foreign_reads_none_are_claimed():

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from copyfold.cnv.plasmids.calls import PlasmidCalls, call_family
-from copyfold.cnv.plasmids.families import ANYWHERE, FamilyModel, Source, fit_family
+from copyfold.cnv.plasmids.families import ANYWHERE, FamilyModel, Source, fit_family, floor_of
 from copyfold.cnv.plasmids.levels import GeneLevels, gene_levels
 from copyfold.core.files import read_rows
 from copyfold.errors import InputError
@@ -72,6 +72,7 @@ def call_cohort(
     fit_rows = np.flatnonzero((cohort.medians >= MIN_LEVEL) & np.isfinite(cohort.depth).all(axis=1))
     totals = tuple(Source(name, copies[:, columns].sum(axis=1)) for name, columns in cohort.families.items())
     sources = (*cohort.sources, *totals)
+    floor = floor_of(levels.level[fit_rows])
     copies_of = {source.name: source.copies for source in sources} | {ANYWHERE: np.ones(len(copies))}
     used: dict[str, FamilyModel] = {}
     calls: dict[str, PlasmidCalls] = {}
@@ -81,7 +82,7 @@ def call_cohort(
         if known is not None and len(known.share_columns) == len(columns):
             used[name] = known
         elif len(fit_rows) >= MIN_COHORT:
-            used[name] = fit_family(copies[fit_rows][:, columns], others)
+            used[name] = fit_family(copies[fit_rows][:, columns], others, floor)
         else:
             used[name] = usual_family(len(columns))
         model = used[name]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-_FLOOR = 0.003
+FLOOR = 0.003
 """Copies added before logarithms are taken: about a read per bin at the usual depth."""
 _CARRIED_FROM = 0.4
 """PCN from which an isolate is first taken for a carrier: a plasmid that some cells have lost."""
@@ -98,7 +98,15 @@ class _Mixture(NamedTuple):
     responsibility: np.ndarray
 
 
-def fit_family(copies: np.ndarray, sources: Sequence[Source] = ()) -> FamilyModel:
+def floor_of(level: np.ndarray) -> float:
+    """Copies to add before logarithms are taken: half a read at the usual level, in reads per bin at one copy.
+
+    With less, isolates of no read would be a class of their own in shallow cohorts, and those of one read carriers.
+    """
+    return max(FLOOR, 0.5 / float(np.median(level))) if len(level) else FLOOR
+
+
+def fit_family(copies: np.ndarray, sources: Sequence[Source] = (), floor: float = FLOOR) -> FamilyModel:
     """Learn a family from a cohort.
 
     Parameters
@@ -107,13 +115,15 @@ def fit_family(copies: np.ndarray, sources: Sequence[Source] = ()) -> FamilyMode
         Depth over level of each column; isolates without usable depth left out.
     sources : sequence of Source
         Genes whose reads might land on the family, with their copies in the same isolates.
+    floor : float
+        Copies added before logarithms are taken; see `floor_of`.
 
     Returns
     -------
     FamilyModel
     """
     total = copies.sum(axis=1)
-    logs = np.log(total + _FLOOR)
+    logs = np.log(total + floor)
     plain = _fit_mixture(logs, None, 0.0)
     everywhere = Source(ANYWHERE, np.ones(len(total)))
     fits = {each.name: (each, *_fit_share(logs, np.nan_to_num(each.copies), plain)) for each in (everywhere, *sources)}
