@@ -78,7 +78,10 @@ def test_a_scan_has_a_known_assay_beside_it(copyfold, tmp_path):
     assert {"dms.png", "dms.svg", "report.html"} <= {path.name for path in (tmp_path / "scan").iterdir()}
     table = pd.read_csv(tmp_path / "scan/scan.csv", comment="#").set_index("mutation")
     assert table["dms_own"].dropna().to_dict() == {"A3V": 0.9, "F10A": 0.2}
-    assert "2 rows of the assay left out" in (tmp_path / "scan/report.html").read_text()
+    page = (tmp_path / "scan/report.html").read_text()
+    assert "2 rows of the assay left out" in page
+    assert "Measured beside predicted" in page
+    assert "2 substitutions measured and predicted, at 2 residues" in page
     (tmp_path / "own.csv").write_text("mutant,DMS_score\nC3V,0.9\n")
     shutil.rmtree(tmp_path / "scan")
     assert "is it another protein" in copyfold(*again).complaint()

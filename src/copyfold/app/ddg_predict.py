@@ -19,7 +19,7 @@ from copyfold.ddg.predictor.lactamases import standard_numbers
 from copyfold.ddg.predictor.numbering import NUMBERINGS
 from copyfold.ddg.predictor.predictor import ADDITIVE, Prediction, Scan, StabilityPredictor
 from copyfold.ddg.sequences import AMINO_ACIDS
-from copyfold.ddg.structures import Structure, read_chain_atoms, read_plddt, read_structure
+from copyfold.ddg.structures import Structure, read_chain_atoms, read_structure
 from copyfold.ddg.table import DDG_LINE, read_comments_and_cells
 from copyfold.errors import InputError
 from copyfold.report.ddg.figures import coloured_pdb, write_assays, write_heatmap
@@ -132,9 +132,7 @@ def scan_protein(source: ProteinSource, out: Path, console: Console, dms: Sequen
             write_assays(scan.ddg, _labels(scan), {one.name: one.scores for one in placed}, folder)
         for one in placed:
             console.say(_agreement(one))
-        plddt = None
-        if source.structure is not None and isinstance(protein, Structure):
-            plddt = read_plddt(source.structure, protein)
+        plddt = protein.plddt if isinstance(protein, Structure) else None
         results = ScanResults(out.name, tuple(statements[1:]), table, plddt)
         write_text(folder / "report.html", render_page(scan_page(results)))
         if source.structure is not None and isinstance(protein, Structure):

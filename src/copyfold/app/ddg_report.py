@@ -14,11 +14,11 @@ import pandas as pd
 
 from copyfold.app.attempts import Attempts
 from copyfold.core.files import read_json, read_npy
-from copyfold.ddg.structures import read_plddt, read_structure
+from copyfold.ddg.structures import read_structure
 from copyfold.errors import CopyfoldError, InputError
 from copyfold.report.ddg.leaderboard import BenchmarkResults
 from copyfold.report.ddg.results import DdgResults, RunScore
-from copyfold.report.ddg.scan import ScanResults
+from copyfold.report.ddg.scan import ASSAY_PREFIX, ScanResults
 
 SCAN_TABLE = "scan.csv"
 BENCHMARK = "benchmark.json"
@@ -82,7 +82,7 @@ def read_scan(folder: Path, structure: Path | None) -> ScanResults:
         raise InputError(f"{path}: has no column {min(lacking)}; {again}")
     if not len(table):
         raise InputError(f"{path}: a header and no rows; {again}")
-    for name in ("ddg_kcal_mol", "sigma_kcal_mol"):
+    for name in ("ddg_kcal_mol", "sigma_kcal_mol", *(one for one in table if one.startswith(ASSAY_PREFIX))):
         table[name] = pd.to_numeric(table[name], errors="coerce")
     results = ScanResults(folder.name, about[1:], table.assign(reason=table["reason"].fillna("")))
     return results if structure is None else replace(results, plddt=_plddt(structure, results))
@@ -131,8 +131,7 @@ def _plddt(path: Path, results: ScanResults) -> np.ndarray | None:
     if missing := [site for site in sites if site not in found]:
         position, letter = missing[0]
         raise InputError(f"{path}: has no residue {letter}{position}; give the structure that was scanned")
-    plddt = read_plddt(path, structure)
-    return None if plddt is None else plddt[[found[site] for site in sites]]
+    return None if structure.plddt is None else structure.plddt[[found[site] for site in sites]]
 
 
 def _predictions(path: Path) -> pd.DataFrame:

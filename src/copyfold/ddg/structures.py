@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
@@ -43,6 +43,9 @@ MAX_ASA: Final = {
 _RADII = {"N": 1.65, "CA": 1.87, "C": 1.76, "O": 1.40}
 _SIDE_CHAIN_RADIUS = 1.80
 
+UNSURE_PLDDT: Final = 70.0
+"""Below it the AlphaFold database calls a residue's place of low confidence."""
+
 _BACKBONE = ("N", "CA", "C", "O")
 _SASA_POINTS = 500
 _LONGEST_PEPTIDE_BOND = 2.0  # Å, C to N; 1.33 in a good model
@@ -78,6 +81,9 @@ class Structure:
         Mean over the residue's heavy atoms, Å² (in predicted models often a confidence).
     seqres : str, optional
         The whole chain's sequence as the file states it (SEQRES, ``entity_poly``), X for non-standard residues.
+    plddt : numpy.ndarray, (n,), float32, optional
+        Of a model that says so: the predictor's confidence in each residue's place, 0–100 (Jumper et al. 2021, Nature
+        596:583).
     """
 
     name: str
@@ -90,6 +96,7 @@ class Structure:
     secondary_structure: str
     b_factors: np.ndarray
     seqres: str | None
+    plddt: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.sequence)
@@ -151,7 +158,8 @@ def read_structure(path: Path, chain: str | None = None) -> Structure:
     if chain is not None and chain not in chains:
         raise InputError(f"{path}: no protein chain '{chain}'; it has {listed}")
     chosen = next(iter(chains)) if chain is None else chain
-    return _structure(path, chosen, chains[chosen], _seqres(text, is_cif, chosen))
+    found = _structure(path, chosen, chains[chosen], _seqres(text, is_cif, chosen))
+    return replace(found, plddt=_plddt(text, is_cif, found.b_factors))
 
 
 def read_chain_atoms(path: Path, chain: str) -> Any:
@@ -340,22 +348,14 @@ def _seqres_of_cif(text: str, chain: str) -> str | None:
     return None
 
 
-def read_plddt(path: Path, structure: Structure) -> np.ndarray | None:
-    """AlphaFold's confidence of each residue, 0–100, where `path`, of which `structure` was read, says that it has it.
+def _plddt(text: str, is_cif: bool, b_factors: np.ndarray) -> np.ndarray | None:
+    """Confidence of each residue, (n,), float32, where the file says that it stands in the place of B-factors.
 
-    Predicted models carry pLDDT in the place of B-factors (Jumper et al. 2021, Nature 596:583). A PDB file says so by
-    ``ALPHAFOLD`` in its title, an mmCIF file by a quality metric ``pLDDT`` (``_ma_qa_metric``).
-
-    Returns
-    -------
-    numpy.ndarray, (n,), float32, or None
-        None for other structures, and where a value lies outside 0–100.
+    A PDB file says so by ``ALPHAFOLD`` in its title, an mmCIF file by a quality metric ``pLDDT`` (``_ma_qa_metric``).
     """
-    text = _read_text(path)
-    if _looks_like_cif(text):
+    if is_cif:
         stated = "_ma_qa_metric" in text and "pLDDT" in text
     else:
         titles = [line for line in text.splitlines()[:200] if line.startswith("TITLE")]
         stated = any("ALPHAFOLD" in line.upper() for line in titles)
-    values = structure.b_factors
-    return values if stated and bool(((values >= 0) & (values <= 100)).all()) else None
+    return b_factors if stated and bool(((b_factors >= 0) & (b_factors <= 100)).all()) else None

@@ -118,6 +118,23 @@ def test_sites_and_chains_unlike_those_trained_on_are_out_of_domain(predictor):
     assert "chain of 7 residues; trained on 10 to 500" in short.reason
 
 
+def test_residues_that_a_model_is_unsure_of_are_out_of_domain_with_their_value(predictor):
+    plddt = np.full(len(SEQUENCE), 95.0, dtype=np.float32)
+    plddt[2], plddt[3], plddt[4] = 43.0, 69.9, 70.0
+    chain = helix(SEQUENCE, plddt=plddt)
+    chain.backbone[3] = np.nan
+    scan = predictor.scan(chain)
+    assert np.flatnonzero(~scan.in_domain).tolist() == [2, 3]
+    assert scan.reasons[2] == "pLDDT 43, below 70: the model is unsure of this residue's place"
+    assert scan.reasons[3].startswith("refused")
+    assert "pLDDT" not in scan.reasons[3] + scan.reasons[4]
+    sure = predictor.scan(helix(SEQUENCE, backbone=chain.backbone))
+    np.testing.assert_array_equal(scan.ddg, sure.ddg)
+    (one,) = predictor.predict(chain, ["A3V"])
+    assert (one.in_domain, np.isfinite(one.ddg_kcal_mol)) == (False, True)
+    assert "pLDDT 43" in one.reason
+
+
 @pytest.mark.parametrize(("sequence", "message"), [("", "is empty"), ("MK-TA", "holds '-'"), ("MK1", "holds '1'")])
 def test_an_impossible_sequence_is_refused(predictor, sequence, message):
     with pytest.raises(InputError, match=message):
@@ -125,7 +142,7 @@ def test_an_impossible_sequence_is_refused(predictor, sequence, message):
 
 
 def test_an_unknown_numbering_is_refused(predictor):
-    with pytest.raises(InputError, match="must be pdb, sequence or ambler"):
+    with pytest.raises(InputError, match="must be one of pdb, sequence, ambler, bbl, dbl"):
         predictor.predict("MKTAYIAKQR", ["M1A"], numbering="uniprot")
 
 

@@ -9,11 +9,11 @@ import pytest
 from copyfold.ddg.sequences import AMINO_ACIDS
 from copyfold.report.ddg import rules
 from copyfold.report.ddg.leaderboard import BenchmarkResults, benchmark_page, leaderboard
-from copyfold.report.ddg.plots import diverging_step, running_band, scan_heatmap
+from copyfold.report.ddg.plots import assay_beside_scan, diverging_step, running_band, scan_heatmap
 from copyfold.report.ddg.results import DdgResults, RunScore
 from copyfold.report.ddg.scan import ScanResults, find_problems, scan_grid, scan_page
 from copyfold.report.ddg.sections import ddg_page
-from copyfold.report.drawing import Boxes
+from copyfold.report.drawing import Boxes, Dots, Line
 from copyfold.report.page import render_page
 
 
@@ -152,6 +152,34 @@ def test_a_scan_says_what_it_could_not_predict_and_what_it_should_not_be_asked(s
     assert found["Out of domain"].which == ("W2A",)
     assert found["Unsure structure"].which == ("W2A",)
     assert "Unsure structure" not in {finding.title for finding in find_problems(scan)}
+
+
+def test_an_assay_is_drawn_at_its_scores_and_means_over_what_it_measured(scan):
+    table = scan.table.assign(dms_mine=np.nan)
+    chosen = table["position"].isin(["1", "2A"]) & table["mutant"].isin(["C", "D"])
+    table.loc[chosen, "dms_mine"] = [4.0, 3.0, 2.0, 1.0]  # of sites 1 and 2A, C then D
+    grid, scores = scan_grid(table), scan_grid(table, "dms_mine")
+    assert np.isfinite(scores).sum() == 4
+    drawing = assay_beside_scan(["1", "2", "2A"], grid, scores, "mine")
+    assert drawing.description == "4 substitutions measured and predicted, at 2 residues."
+    (dots,) = [shape for shape in drawing.shapes if isinstance(shape, Dots)]
+    order = np.argsort(dots.points[:, 0])  # ΔΔG 0.1, 0.2, 2.1, 2.2 against 4, 3, 2, 1: down the page
+    assert (np.diff(dots.points[order, 1]) > 0).all()
+    ddg_line, score_line = (one for one in drawing.shapes if isinstance(one, Line) and one.colour in ("c0", "c1"))
+    for line in (ddg_line, score_line):
+        assert np.isfinite(line.points[:, 1]).tolist() == [True, False, True]
+    assert ddg_line.points[2, 1] < ddg_line.points[0, 1]  # larger ΔΔG, higher on the page
+    assert score_line.points[2, 1] > score_line.points[0, 1]
+    page = scan_page(replace(scan, table=table, about=("dms_mine: Spearman -1.0",)))
+    assert [section.title for section in page.sections if section.title.startswith("Measured")]
+    assert not [section for section in scan_page(scan).sections if section.title.startswith("Measured")]
+
+
+def test_sites_of_low_confidence_are_told_once(scan):
+    table = scan.table.assign(reason=scan.table["reason"].where(scan.table["position"] != "2A", "pLDDT 40, below 70"))
+    titles = {one.title for one in find_problems(replace(scan, table=table, plddt=np.array([95.0, 80.0, 40.0])))}
+    assert "Unsure structure" in titles
+    assert "Out of domain" not in titles
 
 
 def test_confidence_is_drawn_where_the_model_has_it(scan):

@@ -18,7 +18,7 @@ from copyfold.ddg.predictor.inputs import sequence_features
 from copyfold.ddg.predictor.numbering import NUMBERINGS, Protein, numbering_of, residue_index
 from copyfold.ddg.predictor.weights import FOLDER, SitePredictor, load_weights
 from copyfold.ddg.sequences import AMINO_ACIDS, encode_sequence
-from copyfold.ddg.structures import Structure
+from copyfold.ddg.structures import UNSURE_PLDDT, Structure
 from copyfold.errors import InputError
 
 ADDITIVE: Final = "sum of single mutations; assumes that they do not influence each other"
@@ -165,12 +165,22 @@ class StabilityPredictor:
             elif distance > model.largest_distance:
                 reasons[index] = f"unlike the sites trained on (distance {distance:.1f}; 99 % of them lie under "
                 reasons[index] += f"{model.largest_distance:.1f})"
+        if structure.plddt is not None:
+            _tell_unsure_places(reasons, structure.plddt)
         return _scan(Protein(structure.sequence, structure), potentials, model, reasons)
 
     def _scan_sequence(self, sequence: str, members: np.ndarray | None) -> Scan:
         model = self.sequence
         potentials = model.potentials(sequence_features(sequence), np.zeros((len(sequence), 0, 20)), members)
         return _scan(Protein(sequence), potentials, model, _length_reasons(len(sequence), model.chain_lengths))
+
+
+def _tell_unsure_places(reasons: list[str], plddt: np.ndarray) -> None:
+    """Residues whose place a predicted model does not know are out of domain; what is refused stays so."""
+    for index in np.flatnonzero(plddt < UNSURE_PLDDT):
+        if not reasons[index].startswith("refused"):
+            told = f"pLDDT {plddt[index]:.0f}, below {UNSURE_PLDDT:.0f}: the model is unsure of this residue's place"
+            reasons[index] = "; ".join(filter(None, (reasons[index], told)))
 
 
 def _checked_sequence(text: str) -> str:

@@ -233,6 +233,35 @@ def scan_heatmap(positions: list[str], wild_type: str, ddg: np.ndarray, plddt: n
     return Drawing(WIDTH, at - 6, tuple(shapes), "Scan of every substitution", said)
 
 
+def assay_beside_scan(positions: list[str], ddg: np.ndarray, scores: np.ndarray, name: str) -> Drawing:
+    """An assay beside predictions: score against ΔΔG, and along the chain the means of both over what was measured.
+
+    Parameters
+    ----------
+    positions : list of str, (n,)
+    ddg : numpy.ndarray, (n, 20)
+        kcal/mol, positive = destabilising.
+    scores : numpy.ndarray, (n, 20)
+        Higher = fitter; NaN where not measured.
+    name : str
+    """
+    both = np.isfinite(ddg) & np.isfinite(scores)
+    side = Panel(52, 34, 250, 250, padded_range(ddg[both]), padded_range(scores[both]))
+    shapes: list[Shape] = [Label(52, 16, name, colour="ink", bold=True, size=12)]
+    shapes += axes(side, "predicted ΔΔG, kcal/mol", "score (higher = fitter)")
+    shapes.append(Dots(side.points(ddg[both], scores[both]), "c0", 2.4 if both.sum() < 1500 else 1.3, 0.4))
+    places = np.arange(len(positions))
+    ticks = [(float(place), positions[place]) for place in places[:: max(1, len(places) // 10)]]
+    for top, values, colour, label in ((34, ddg, "c1", "mean ΔΔG"), (169, scores, "c0", "mean score")):
+        means = np.where(both.any(axis=1), site_means(np.where(both, values, np.nan)), np.nan)
+        panel = Panel(390, top, WIDTH - 400, 115, padded_range(places), padded_range(means))
+        shapes += axes(panel, "residue" if top > 34 else "", label, x_ticks=ticks)
+        shapes.append(Line(panel.points(places, means), colour, 1.3))
+    title = f"Assay beside the scan: {name}"
+    said = f"{int(both.sum())} substitutions measured and predicted, at {int(both.any(axis=1).sum())} residues."
+    return Drawing(WIDTH, 330, tuple(shapes), title, said)
+
+
 def site_means(ddg: np.ndarray) -> np.ndarray:
     """Mean over each site's substitutions, (n,); NaN where nothing was predicted."""
     counted = np.isfinite(ddg).sum(axis=1)

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 
 from copyfold.ddg.sequences import AMINO_ACIDS
-from copyfold.report.ddg.plots import scan_heatmap, site_means
+from copyfold.ddg.structures import UNSURE_PLDDT
+from copyfold.report.ddg.plots import assay_beside_scan, scan_heatmap, site_means
 from copyfold.report.page import BigTable, Column, Figure, Finding, Findings, Page, Section, Tiles
 
-UNSURE_PLDDT = 70.0
-"""Below it the AlphaFold database calls a residue's place of low confidence."""
 DESTABILISING = 1.0
+ASSAY_PREFIX = "dms_"
+"""Of the columns that hold an assay's scores, higher = fitter."""
 _SHARE_OUTSIDE = 0.1
 
 
@@ -29,7 +30,7 @@ class ScanResults:
         What the table says of itself: unit and sign, model, protein.
     table : pandas.DataFrame
         position, wild_type, mutant, ddg_kcal_mol (positive = destabilising), sigma_kcal_mol, in_domain, reason; a row
-        for each substitution, sites in order.
+        for each substitution, sites in order; of assays beside it columns that begin with `ASSAY_PREFIX`.
     plddt : numpy.ndarray or None, (n_sites,)
         Of an AlphaFold model, 0–100.
     """
@@ -45,14 +46,14 @@ class ScanResults:
         return self.table.drop_duplicates("position")[["position", "wild_type"]].reset_index(drop=True)
 
 
-def scan_grid(table: pd.DataFrame) -> np.ndarray:
-    """Predicted ΔΔG of each site and amino acid: (n_sites, 20), NaN for the wild type and what is missing."""
+def scan_grid(table: pd.DataFrame, column: str = "ddg_kcal_mol") -> np.ndarray:
+    """A column by site and amino acid: (n_sites, 20), NaN for the wild type and what is missing."""
     sites = {name: row for row, name in enumerate(table["position"].drop_duplicates())}
     grid = np.full((len(sites), len(AMINO_ACIDS)), np.nan)
     columns = table["mutant"].map({letter: column for column, letter in enumerate(AMINO_ACIDS)})
     known = columns.notna().to_numpy()
     rows = table["position"].map(sites).to_numpy()[known]
-    grid[rows, columns[known].to_numpy(np.int64)] = table["ddg_kcal_mol"].to_numpy(np.float64)[known]
+    grid[rows, columns[known].to_numpy(np.int64)] = table[column].to_numpy(np.float64)[known]
     return grid
 
 
@@ -84,6 +85,7 @@ def scan_page(results: ScanResults) -> Page:
         Section("summary", "Summary", (Tiles(tuple(tiles)),)),
         Section("quality", "What looks wrong, and what to do", (Findings(find_problems(results), fine),)),
         Section("scan", "Every substitution", (heatmap,)),
+        *_assays(results, grid),
         Section("sites", "Sites", (_site_table(results, grid),)),
         Section("substitutions", "Substitutions", (_substitutions(results),)),
     )
@@ -91,6 +93,25 @@ def scan_page(results: ScanResults) -> Page:
         "ΔΔG in kcal/mol, positive = destabilising. A prediction is no measurement; sigma says how far it may be off."
     )
     return Page(f"Scan: {results.name}", " · ".join(results.about), sections, footer)
+
+
+def _assays(results: ScanResults, grid: np.ndarray) -> tuple[Section, ...]:
+    """Each assay that the scan has beside it."""
+    names = [name for name in results.table if name.startswith(ASSAY_PREFIX)]
+    if not names:
+        return ()
+    caption = (
+        "Left: each substitution measured and predicted; where the fold is needed the score falls as ΔΔG rises. Right: "
+        "means over each residue's measured substitutions. A residue whose score is low though its ΔΔG is low too does "
+        "something else than hold the fold."
+    )
+    figures = []
+    for name in names:
+        scores = scan_grid(results.table, name)
+        drawing = assay_beside_scan(results.sites["position"].tolist(), grid, scores, name.removeprefix(ASSAY_PREFIX))
+        said = next((line for line in results.about if line.startswith(f"{name}:")), "")
+        figures.append(Figure(drawing, f"{said}. {caption}".removeprefix(". ")))
+    return (Section("assays", "Measured beside predicted", tuple(figures)),)
 
 
 def find_problems(results: ScanResults) -> tuple[Finding, ...]:
@@ -103,7 +124,8 @@ def find_problems(results: ScanResults) -> tuple[Finding, ...]:
         what = f"{len(refused)} of {len(sites)} sites: {'; '.join(f'{text} ({n})' for text, n in reasons.items())}."
         advice = "Use a structure in which these residues are whole, or `--sequence`."
         found.append(Finding("caution", "Sites without a prediction", what, advice, _labels(refused)))
-    outside = sites[sites["in_domain"].astype(str) == "False"]
+    unsure = sites["reason"].astype(str).str.startswith("pLDDT")  # told below
+    outside = sites[(sites["in_domain"].astype(str) == "False") & ~unsure]
     if len(outside) > _SHARE_OUTSIDE * len(sites):
         what = f"{len(outside)} of {len(sites)} sites are unlike those the model was trained on."
         found.append(
