@@ -13,7 +13,15 @@ from copyfold.ddg.simulation import simulate_mutations
 from copyfold.ddg.specialists import load_specialist
 from copyfold.ddg.table import write_table
 
-FILES = {"best.pt", "final.pt", "training_history.json", "metrics.json", "predictions.csv", "features.npy"}
+FILES = {
+    "best.pt",
+    "final.pt",
+    "training_history.json",
+    "metrics.json",
+    "predictions.csv",
+    "features.npy",
+    "proteins.csv",
+}
 FILES |= {"run.json", "report.html"}
 FEW = ("--set", "epochs=3", "--set", "warmup_epochs=1")
 
@@ -33,7 +41,7 @@ def test_the_quick_run_leaves_the_documents_folders(quick):
         assert {path.name for path in (out / name).iterdir()} - {".lock"} == FILES
         assert json.loads((out / name / "run.json").read_text())["status"] == "complete"
     rows = pd.read_csv(out / "vae_s669/predictions.csv", comment="#")
-    assert rows["split"].value_counts().to_dict() == {"train": 32, "validation": 8}
+    assert rows["split"].value_counts().to_dict() == {"unused": 80, "train": 32, "validation": 8}
 
 
 def test_simulated_is_said_in_every_output(quick):

@@ -106,7 +106,7 @@ def _check_alike(paths: Sequence[Path], runs: Sequence[SpecialistRun]) -> None:
 
 
 def _explored(path: Path, run: SpecialistRun) -> Explored:
-    unseen = np.sort(np.concatenate([run.rows.split.validation, run.rows.split.test]))
+    unseen = np.setdiff1d(np.arange(len(run.rows.names)), run.rows.split.train)
     if len(unseen) < _FEWEST_UNSEEN:
         raise InputError(
             f"{path}: {len(unseen)} rows were not trained on, and {_FEWEST_UNSEEN} are needed; train with a larger "

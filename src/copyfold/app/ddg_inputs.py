@@ -29,6 +29,7 @@ _SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _SIMULATED_SIZE = {"s669": (10, 12), "protherm": (40, 10), "wide": (40, 30)}
 """Proteins and mutations of each, without --data."""
 _MESSAGES = 8
+_MOST_UNUSED = 2000
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,14 @@ def prepare(config: DdgConfig, console: Console) -> Prepared:
         paths = _table_files(config.data, config.variant)
         tables = [read(path) for path in paths]
     table, left_out = _chosen_rows(pd.concat(tables, ignore_index=True), config)
+    table, drawn = _drawn(table, config)
     data = mutation_set(table)
-    n_own = len(data)
     if config.held_out:
         tests, more = _with_structures(read(config.held_out), config)
         left_out += [f"held out: {line}" for line in more]
         data = joined([data, mutation_set(tests)])
     clusters = _clusters(data, config)
-    split, resembling = _split(data, clusters, n_own, config)
+    split, resembling = _split(data, clusters, drawn, config)
     if resembling:
         left_out.append(f"{resembling} rows left out: their proteins resemble one that is held out for the test")
     for line in left_out[:_MESSAGES]:
@@ -117,10 +118,18 @@ def _chosen_rows(table: pd.DataFrame, config: DdgConfig) -> tuple[pd.DataFrame, 
         table = _averaged(table)
     table, more = _with_structures(table, config)
     left_out += more
-    if config.max_rows is not None and len(table) > config.max_rows:
-        drawn = derive_generator(config.seed, "rows").choice(len(table), config.max_rows, replace=False)
-        table = table.iloc[np.sort(drawn)].reset_index(drop=True)
     return table, left_out
+
+
+def _drawn(table: pd.DataFrame, config: DdgConfig) -> tuple[pd.DataFrame, np.ndarray]:
+    """The rows kept, and which of them train and validate, (n,), bool; others are kept, unused, if they are few."""
+    drawn = np.ones(len(table), dtype=bool)
+    if config.max_rows is not None and len(table) > config.max_rows:
+        rng = derive_generator(config.seed, "rows")
+        drawn = np.isin(np.arange(len(table)), rng.choice(len(table), config.max_rows, replace=False))
+        if (~drawn).sum() > _MOST_UNUSED:
+            table, drawn = table[drawn].reset_index(drop=True), drawn[drawn]
+    return table, drawn
 
 
 def _averaged(table: pd.DataFrame) -> pd.DataFrame:
@@ -177,13 +186,15 @@ def _clusters(data: MutationSet, config: DdgConfig) -> np.ndarray:
     return homology_clusters(list(sequences), config.identity, config.coverage)[index]
 
 
-def _split(data: MutationSet, clusters: np.ndarray, n_own: int, config: DdgConfig) -> tuple[Split, int]:
-    """The split, and how many rows resemble the test without being of it."""
+def _split(data: MutationSet, clusters: np.ndarray, drawn: np.ndarray, config: DdgConfig) -> tuple[Split, int]:
+    """The split of rows drawn and, behind them, held out; how many resemble the test without being of it."""
     proteins, sequences = data.rows["protein"].to_numpy(str), data.rows["sequence"].to_numpy(str)
-    is_test = np.arange(len(data)) >= n_own
+    is_test = np.arange(len(data)) >= len(drawn)
+    wanted = np.concatenate([drawn, np.ones(len(data) - len(drawn), dtype=bool)])
     if config.test_proteins:
         is_test = _matching(proteins, config.test_proteins)
-    usable = ~is_test
+    is_test &= wanted
+    usable = wanted & ~is_test
     if is_test.any():
         distinct = np.unique(sequences)
         resembling = related_to(list(distinct), list(np.unique(sequences[is_test])), config.identity, config.coverage)
@@ -199,4 +210,5 @@ def _split(data: MutationSet, clusters: np.ndarray, n_own: int, config: DdgConfi
         parts = cluster_split(clusters[own], fractions, seed=config.seed)
     names = ("train", "validation", "test") if config.test_fraction else ("train", "test", "none")
     train, validation, test = (own[parts == name] for name in names)
-    return Split(train, validation, np.flatnonzero(is_test) if is_test.any() else test), int(np.sum(~usable & ~is_test))
+    n_resembling = int(np.sum(wanted & ~usable & ~is_test))
+    return Split(train, validation, np.flatnonzero(is_test) if is_test.any() else test), n_resembling

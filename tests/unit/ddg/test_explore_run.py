@@ -18,14 +18,15 @@ QUIET = Console(quiet=True)
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """The S669 specialist trained on one table with three seeds; the third on other rows."""
+    """The S669 specialist trained on one table with two seeds, and on another table."""
     folder = tmp_path_factory.mktemp("runs")
-    write_table(folder / "table.csv", simulate_mutations(14, 16, seed=3))
+    write_table(folder / "1.csv", simulate_mutations(14, 16, seed=3))
+    write_table(folder / "2.csv", simulate_mutations(14, 16, seed=4))
     found = []
-    for seed, rows in ((1, "null"), (2, "null"), (3, "100")):
-        changes = ["epochs=25", "lr=0.002", f"seed={seed}", f"max_rows={rows}", "split=cluster", "val_fraction=0.4"]
+    for seed, table in ((1, 1), (2, 1), (3, 2)):
+        changes = ["epochs=25", "lr=0.002", f"seed={seed}", "max_rows=null", "split=cluster", "val_fraction=0.4"]
         found += train_specialists(
-            ["s669"], None, changes, data=folder / "table.csv", structures=None, out=folder / str(seed), quick=False,
+            ["s669"], None, changes, data=folder / f"{table}.csv", structures=None, out=folder / str(seed), quick=False,
             resume=False, console=QUIET,
         )  # fmt: skip
     return found
@@ -61,6 +62,23 @@ def test_two_seeds_are_explored_and_compared(runs, tmp_path):
     page = (out / "explore.html").read_text()
     assert "Which findings last" in page
     assert "://" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_documents_own_specialist_of_40_rows_is_explored_with_several_seeds(tmp_path):
+    """By its defaults: 40 rows, drawn by the seed; what is not drawn was not trained on."""
+    write_table(tmp_path / "table.csv", simulate_mutations(12, 10, seed=3))
+    found = []
+    for seed in (42, 43):
+        found += train_specialists(
+            ["s669"], None, ["epochs=2", f"seed={seed}"], data=tmp_path / "table.csv", structures=None,
+            out=tmp_path / str(seed), quick=False, resume=False, console=QUIET,
+        )  # fmt: skip
+    parts = [pd.read_csv(path / "predictions.csv", comment="#")["split"] for path in found]
+    assert [part.value_counts().to_dict() for part in parts] == [{"unused": 80, "train": 32, "validation": 8}] * 2
+    assert (parts[0] != parts[1]).any()
+    summary = json.loads((explore(found, tmp_path / "latent") / "explore.json").read_text())
+    assert (summary["n"], summary["n_unseen"]) == (120, 88)
+    assert summary["lasting"]["direction"]["n_pairs"] == 1
 
 
 def test_a_path_of_ones_own_and_a_single_run(runs, tmp_path):

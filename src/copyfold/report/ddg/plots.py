@@ -246,8 +246,8 @@ def assay_beside_scan(positions: list[str], ddg: np.ndarray, scores: np.ndarray,
     name : str
     """
     both = np.isfinite(ddg) & np.isfinite(scores)
-    side = Panel(52, 34, 250, 250, padded_range(ddg[both]), padded_range(scores[both]))
-    shapes: list[Shape] = [Label(52, 16, name, colour="ink", bold=True, size=12)]
+    side = Panel(62, 34, 250, 250, padded_range(ddg[both]), padded_range(scores[both]))
+    shapes: list[Shape] = [Label(62, 16, name, colour="ink", bold=True, size=12)]
     shapes += axes(side, "predicted ΔΔG, kcal/mol", "score (higher = fitter)")
     shapes.append(Dots(side.points(ddg[both], scores[both]), "c0", 2.4 if both.sum() < 1500 else 1.3, 0.4))
     places = np.arange(len(positions))
