@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
 
 from copyfold.cnv.coordinates import GeneBins
 from copyfold.cnv.countmodel.fitting import CountModel
 from copyfold.cnv.countmodel.inference import decode_isolates, isolate_depth
+from copyfold.cnv.countmodel.intervals import Z_95, copies_interval, copy_classes
 from copyfold.cnv.countmodel.states import (
     ABSENT,
-    END_OF_GAIN,
-    END_OF_MIXED,
     LEVEL,
     MIXED,
     MORE,
+    ONE,
     STRAY,
     StateChain,
     build_chain,
+    long_run_shares,
 )
 from copyfold.cnv.countmodel.windows import WINDOWS
 from copyfold.errors import InputError
@@ -35,19 +35,12 @@ MIN_EXPECTED = 1.0
 """Expected reads per bin below which a gene cannot be called, nor a bin add to a depth ratio."""
 
 MAX_QUALITY = 99.0
-Z_95 = 1.959964
 
 LOW_DEPTH, UNMAPPED = "low depth", "unmapped bins"
 """Reasons for a copy number of −1."""
 
 SAME_EVENT = 1.32
 """Factor by which the copies of bins of one event may differ in their most probable states."""
-
-CALIBRATION_SD = 0.01
-"""Relative error of the depth ratio of a gain or mixed event, however long."""
-
-NORMAL_QUANTILES = ndtri((np.arange(40) + 0.5) / 40)
-"""A standard normal distribution as forty points."""
 
 
 class GeneCopies(NamedTuple):
@@ -60,8 +53,9 @@ class GeneCopies(NamedTuple):
     copies : numpy.ndarray, (n, G), float32
         Posterior mean copies of the event that covers the gene; NaN where cn is −1.
     depth_ratio, lower, upper : numpy.ndarray, (n, G), float32
-        Depth over expected depth of the event's fully covered bins near the gene, and its 95 % interval. Without such
-        bins: the posterior mean of the copies, and their quantiles or the noise of the gene's own bins, what is wider.
+        Depth over expected depth of the event's fully covered bins near the gene, stray reads taken off; without such
+        bins the posterior mean of the copies. The interval holds what its reads do not exclude, other classes included
+        (`intervals`).
     quality : numpy.ndarray, (n, G), float32
         Phred-scaled probability that the class called (absent, one, mixed, more) is wrong, at most 99.
     mixed : numpy.ndarray, (n, G), bool
@@ -145,9 +139,9 @@ def _call_gene(
     reads = np.asarray(counts[:, here], float)
     mean = np.asarray(expected[:, here], float)
     posterior = np.einsum("nws,w->ns", calls.watched.astype(float), weights)
-    gain = (chain.state_class == MORE) | ((chain.state_class == END_OF_GAIN) & (chain.copies >= 2))
-    mix = np.isin(chain.state_class, (MIXED, END_OF_MIXED))
-    absent = chain.copies == 0
+    classes = copy_classes(chain)
+    shares = classes @ long_run_shares(chain)
+    gain, mix = classes[MORE], classes[MIXED]
     p_gain, p_mixed = posterior[:, gain].sum(axis=1), posterior[:, mix].sum(axis=1)
     p_more = p_gain + p_mixed
     p_absent = calls.classes[:, bins, ABSENT].astype(float) @ weights
@@ -156,6 +150,7 @@ def _call_gene(
 
     more = (p_more > 0.5) & (p_absent <= 0.5)
     mixed = more & (p_mixed > settings.mixed_certainty * p_more)
+    called = np.select([p_absent > 0.5, mixed, more], [ABSENT, MIXED, MORE], default=ONE)
     cn = np.where(p_absent > 0.5, 0, np.where(more & ~mixed, np.maximum(np.rint(event), 2), 1))
     copies = np.where(more, event, plain)
     probability = np.select(
@@ -168,21 +163,23 @@ def _call_gene(
     interval = np.full((len(counts), 3), np.nan)
     anchor = bins[np.argsort(-weights, kind="stable")]
     spread = model.effects.dispersion[here].astype(float), model.effects.baseline_variance[here]
+    stray = 0.0 if model.ends is None else model.ends.stray
     for i in np.flatnonzero(~uncalled):
-        called = absent if cn[i] == 0 else mix if mixed[i] else gain | mix if more[i] else ~(absent | gain | mix)
-        window = _event_window(calls.state[i], anchor, called, chain)
+        allowed = gain | mix if called[i] == MORE else classes[called[i]]
+        window = _event_window(calls.state[i], anchor, allowed, chain)
         window = window[mean[i, window] > MIN_EXPECTED]
+        at = window if len(window) else bins
+        error = float(dispersion[i]) + spread[0][at], spread[1][at]
+        states = calls.state[i, window] if len(window) else np.full(len(bins), chain.plain)
+        ratio, half = _depth_ratio(reads[i, at], mean[i, at], *error, states, chain, model.excess)
+        level = None
         if len(window):
-            states = calls.state[i, window]
-            error = float(dispersion[i]) + spread[0][window], spread[1][window]
-            ratio, half = _depth_ratio(reads[i, window], mean[i, window], *error, states, chain, model.excess)
-            interval[i] = ratio, *_widened(ratio, half, posterior[i], called, chain.copies)
+            ratio, half = _without_stray(ratio, half, stray)
+            level = float(np.median(chain.copies[states]))
         else:
-            error = float(dispersion[i]) + spread[0][bins], spread[1][bins]
-            plain_states = np.full(len(bins), chain.plain)
-            _, half = _depth_ratio(reads[i, bins], mean[i, bins], *error, plain_states, chain, model.excess)
-            low, high = _posterior_interval(posterior[i], chain)
-            interval[i] = copies[i], max(min(low, copies[i] - half), 0.0), max(high, copies[i] + half)
+            ratio = float(copies[i])
+        doubt = copies_interval(ratio, half, level, int(called[i]), posterior[i], classes, shares, chain.copies)
+        interval[i] = ratio, *doubt
     reason = np.select([low_depth, unmapped], [LOW_DEPTH, UNMAPPED], default="")
     return GeneCopies(
         cn=np.where(uncalled, -1, cn).astype(np.int16),
@@ -250,41 +247,14 @@ def _depth_ratio(
     # One read more than seen: an absent gene's interval must not shrink to a point.
     variance = weight**2 * (mean + (dispersion + baseline_variance) * mean**2)
     error = (variance.sum() + (ratio == 0)) / total**2
-    scaling = 0.0 if (copies == 1).all() else CALIBRATION_SD  # of one copy, the excess was measured
-    error += ratio**2 * (np.interp(len(reads), WINDOWS, excess) + scaling**2)
+    error += ratio**2 * np.interp(len(reads), WINDOWS, excess)
     return ratio, Z_95 * np.sqrt(error)
 
 
-def _widened(
-    ratio: float, half: float, posterior: np.ndarray, called: np.ndarray, copies: np.ndarray
-) -> tuple[float, float]:
-    """Return the central 95 % of a mixture: the event as called, or the copies of the states of other classes.
+def _without_stray(ratio: float, half: float, stray: float) -> tuple[float, float]:
+    """Return a depth ratio, and half its interval, less the reads of other loci.
 
-    Parameters
-    ----------
-    ratio, half : float
-        Depth ratio of the event as called, and half its 95 % interval.
-    posterior, copies : numpy.ndarray, (S,)
-        Posterior of the states at the gene, and their copies.
-    called : numpy.ndarray, (S,), bool
-        States of the class called.
+    They are part of the expectation at one copy (`stray` of it) and do not grow with the copies: c copies show
+    c (1 − stray) + stray. At one copy and below nothing changes.
     """
-    low, high = max(ratio - half, 0.0), ratio + half
-    if posterior[~called].sum() < 0.025:
-        return low, high
-    values = np.concatenate([ratio + half / Z_95 * NORMAL_QUANTILES, copies[~called]])
-    share = np.full(len(NORMAL_QUANTILES), posterior[called].sum() / len(NORMAL_QUANTILES))
-    weights = np.concatenate([share, posterior[~called]])
-    order = np.argsort(values, kind="stable")
-    cumulative = np.cumsum(weights[order])
-    first, last = np.searchsorted(cumulative, np.array([0.025, 0.975]) * cumulative[-1])
-    ends = values[order[first]], values[order[min(last, len(order) - 1)]]
-    return max(min(low, ends[0]), 0.0), max(high, ends[1])
-
-
-def _posterior_interval(posterior: np.ndarray, chain: StateChain) -> tuple[float, float]:
-    """Return the 2.5 % and 97.5 % quantiles of the states' copies."""
-    order = np.argsort(chain.copies, kind="stable")
-    cumulative = np.cumsum(posterior[order])
-    low, high = np.searchsorted(cumulative, np.array([0.025, 0.975]) * cumulative[-1])
-    return float(chain.copies[order[low]]), float(chain.copies[order[min(high, len(order) - 1)]])
+    return (1 + (ratio - 1) / (1 - stray), half / (1 - stray)) if ratio > 1 else (ratio, half)

@@ -311,6 +311,17 @@ def assemble_chain(
     )
 
 
+def long_run_shares(chain: StateChain) -> np.ndarray:
+    """Return the share of bins in each state when nothing is seen, (S,): the chain's stationary distribution."""
+    n_states = len(chain.start)
+    step = chain.reset * np.tile(chain.reset_prior, (n_states, 1))
+    source = np.repeat(np.arange(n_states), np.diff(chain.out_pointer))
+    step[source, chain.out_state] += chain.out_probability
+    balance = step.T - np.eye(n_states)
+    balance[-1] = 1.0  # one of the equations follows from the others; the shares sum to 1 instead
+    return np.linalg.solve(balance, np.eye(n_states)[-1])
+
+
 def _compressed(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the compressed rows of a matrix: pointers, columns, values."""
     row, column = np.nonzero(matrix)

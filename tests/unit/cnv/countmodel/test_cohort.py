@@ -14,7 +14,7 @@ from copyfold.cnv.countmodel import (
     expect_isolates,
     fit_count_model,
 )
-from copyfold.cnv.countmodel.gene_calls import LOW_DEPTH, UNMAPPED, _widened
+from copyfold.cnv.countmodel.gene_calls import LOW_DEPTH, UNMAPPED
 from copyfold.errors import InputError
 
 ABSENT, ONE, MIXED, MORE = range(4)
@@ -239,29 +239,3 @@ class TestInput:
             cohort.counts[:5], None, None, cohort.width, CountModelSettings(n_rounds=1), lambda *step: told.append(step)
         )
         assert [done for done, _ in told] == [0, 1, 2, 3]
-
-
-class TestIntervalOfDoubt:
-    COPIES = np.array([0.0, 1.0, 1.5, 2.0, 3.0])
-
-    @pytest.mark.parametrize(
-        ("posterior", "expected"),
-        [
-            ([0, 0.99, 0, 0.01, 0], (0.9, 1.1)),
-            ([0, 0.90, 0, 0.10, 0], (0.9, 2.0)),
-            ([0, 0.90, 0, 0.05, 0.05], (0.9, 3.0)),
-            ([0.10, 0.90, 0, 0, 0], (0.0, 1.1)),
-        ],
-    )
-    def test_other_classes_count_from_2_5_percent_on(self, posterior, expected):
-        called = self.COPIES == 1
-        found = _widened(1.0, 0.1, np.array(posterior, float), called, self.COPIES)
-        assert found == pytest.approx(expected)
-
-    def test_it_never_narrows(self):
-        rng = np.random.default_rng(0)
-        for _ in range(200):
-            posterior = rng.dirichlet(np.ones(5))
-            low, high = _widened(1.0, 0.1, posterior, self.COPIES == 1, self.COPIES)
-            assert 0 <= low <= 0.9
-            assert high >= 1.1
