@@ -21,9 +21,10 @@ from copyfold.ddg.simulation import simulate_mutations
 from copyfold.ddg.table import write_table
 
 ROOT = Path(__file__).parents[2]
+DDG_DATA = ROOT.parent / "shared/data/ddg"
 PAGES = (
     *(f"howto/{page}" for page in ("reference", "import", "resume-and-rerun", "cohort", "export", "report")),
-    *(f"howto/{page}" for page in ("ddg-data", "ddg-train", "ddg-explore", "join")),
+    *(f"howto/{page}" for page in ("ddg-data", "ddg-train", "ddg-explore", "ddg-predict", "join")),
     *(f"coming-from/{page}" for page in ("cnvrock", "amrfinder", "cnvkit", "foldx", "thermompnn")),
 )
 BLOCKS = [
@@ -146,11 +147,31 @@ def prepare(reads, tmp_path, cohort, pca_run, copyfold):
         (tmp_path / "protein.pdb").write_text(pdb_text(helix("GSAELLAWKRQVMTNDYPHIAEELLKKAAEALLSKV")))
         (tmp_path / "individual_list.txt").write_text("LA5A;\nLA5V,KA9E;\n")
 
+    def numbered():
+        protein()
+        sequence = "GSAEKLLAWFRQVMTNDYPHIAEELLKKAAEALLSKV"
+        (tmp_path / "protein.pdb").write_text(pdb_text(helix(sequence, first=10, seqres="MM" + sequence)))
+        (tmp_path / "protein.fa").write_text(f">protein\n{sequence}\n")
+        for path in (DDG_DATA / "structures/1zg4.pdb.gz", *DDG_DATA.glob("proteingym/BLAT_ECOLX_*_201[45].csv.gz")):
+            if path.exists():
+                shutil.copy(path, tmp_path)
+
     fill = {"reference": reference, "import": tables, "resume-and-rerun": run, "cohort": sheet}
     fill |= {"export": finished, "report": finished, "ddg-data": mutations, "ddg-train": lambda: None}
     fill |= {"ddg-explore": specialists, "join": isolates}
     fill |= {"cnvrock": tables, "amrfinder": tables, "cnvkit": finished, "foldx": protein, "thermompnn": protein}
+    fill["ddg-predict"] = numbered
     return lambda page: fill[page.split("/")[1]]()
+
+
+@pytest.mark.slow
+def test_the_python_of_the_predict_page_runs(prepare, tmp_path):
+    prepare("howto/ddg-predict")
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/howto/ddg-predict.md").read_text(), flags=re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["A12V", "A12V:L15P"]
+    assert "nan" not in done.stdout
 
 
 @pytest.mark.slow
@@ -160,6 +181,8 @@ def test_a_block_of_a_page_runs(prepare, tmp_path, page, block):
     for tool in ("mosdepth", "samtools"):
         if block.lstrip().startswith(("mkdir", tool)) and tool in block and shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")
+    if "1zg4" in block and not (tmp_path / "1zg4.pdb.gz").exists():
+        pytest.skip(f"{DDG_DATA} is not here")
     if names:
         block = block.replace("ERR1", names[0]).replace("ERR2", names[1])
     if "OUT/run" in block:
