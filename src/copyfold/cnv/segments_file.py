@@ -65,10 +65,11 @@ def segment_parts(run: Path, columns: Sequence[str] | None = None) -> Iterator[p
         with pq.ParquetFile(path) as table:
             _check_columns(path, table.schema_arrow, columns or [], again)
             yield table.schema_arrow.empty_table().select(columns or table.schema_arrow.names).to_pandas()
-            for batch in table.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
-                part = batch.to_pandas()
-                _check_rows(path, part, again)
-                yield part
+            for group in range(table.num_row_groups):  # one by one: read together, each keeps its buffers to the end
+                for batch in table.iter_batches(batch_size=_BATCH_ROWS, row_groups=[group], columns=columns):
+                    part = batch.to_pandas()
+                    _check_rows(path, part, again)
+                    yield part
     except FileNotFoundError:
         raise RunError(f"{path}: missing; {again}") from None
     except (OSError, ValueError, pa.ArrowException) as error:
@@ -129,10 +130,11 @@ class SegmentsInOrder:
             As `segment_parts`; or the samples are not in the order of the file.
         """
         wanted = set(sample_ids.tolist())
-        for part in self._parts:
-            self._waiting.append(part)
-            if len(part) and part["sample_id"].iloc[-1] not in wanted:
+        while not (self._waiting and _ends_behind(self._waiting[-1], wanted)):
+            part = next(self._parts, None)
+            if part is None:
                 break
+            self._waiting.append(part)
         held = pd.concat(self._waiting, ignore_index=True)
         mine = held["sample_id"].isin(wanted).to_numpy()
         self._waiting = [held[~mine]]
@@ -143,6 +145,11 @@ class SegmentsInOrder:
                 f"run `copyfold cnv segment {self._run}` again"
             )
         return found
+
+
+def _ends_behind(part: pd.DataFrame, wanted: set[str]) -> bool:
+    """Whether the last segment is of another sample: all of the wanted ones have come then."""
+    return len(part) > 0 and part["sample_id"].iloc[-1] not in wanted
 
 
 def read_event_segments(

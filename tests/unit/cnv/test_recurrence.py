@@ -163,7 +163,7 @@ def test_a_planted_segment_is_found_with_its_isolates_lineages_and_genes():
     assert len(rarer) == 3  # with the pair's segment, without isolate 2's
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 30), st.integers(1, 12)), min_size=1, max_size=25))
 def test_isolates_that_cover_a_segment_are_those_that_a_loop_counts(drawn):
     events = events_of([(sample, 0, 1, start, start + length, 2) for sample, start, length in drawn])

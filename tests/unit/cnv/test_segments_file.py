@@ -33,6 +33,24 @@ def test_batches_hold_their_samples_segments(table, tmp_path, monkeypatch, rows,
     pd.testing.assert_frame_equal(read_segments(tmp_path), table)
 
 
+def test_no_more_segments_wait_than_a_part_of_the_file_holds(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(segments_file, "_BATCH_ROWS", 30)
+    in_file, read = segments_file.segment_parts, 0
+
+    def counted(*arguments):
+        nonlocal read
+        for part in in_file(*arguments):
+            read += len(part)
+            yield part
+
+    monkeypatch.setattr(segments_file, "segment_parts", counted)
+    reader, given = SegmentsInOrder(tmp_path), 0
+    for name in [f"S{k}" for k in range(20)]:
+        given += len(reader.take(np.array([name])))
+        assert read - given <= 30
+    assert read == given == len(table)
+
+
 def test_samples_out_of_order_and_absent_files_are_refused(table, tmp_path, monkeypatch):
     monkeypatch.setattr(segments_file, "_BATCH_ROWS", 1)
     with pytest.raises(InputError, match="S19 is not where the store has it"):
