@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from biotite.structure.io import pdb, pdbx
 from copyfold.app.cnv_run import train_run
 from copyfold.app.cohort_folder import prepare_cohort
 from copyfold.app.counts import CountOptions, count_sample
+from copyfold.app.ddg_predict import ProteinSource, scan_protein
+from copyfold.app.ddg_refine import refine_specialist
+from copyfold.app.ddg_train import train_specialists
 from copyfold.app.references import BuildOptions, build_reference
 from copyfold.cnv.bin_table import BinTable
 from copyfold.cnv.config import CnvConfig
@@ -26,7 +30,12 @@ from copyfold.core.config import load_config
 from copyfold.core.console import Console
 from copyfold.core.files import read_json
 from copyfold.core.rundir import python_facts
+from copyfold.ddg.predictor.predictor import StabilityPredictor
+from copyfold.ddg.splits import homology_clusters
+from copyfold.ddg.structures import read_structure
 from copyfold.ddg.table import DDG_LINE, REQUIRED, TABLE_FORMAT
+from copyfold.engine import DeterministicConfig
+from hostile.published import PUBLISHED, SCREENS
 
 QUIET = Console(quiet=True)
 _DOCUMENTS = ("epochs=2", "latent_dim=4", "hmm=02_gaussian_hmm", "cnv=06_gene_cnv_caller")
@@ -44,6 +53,7 @@ def make_seeds(root: Path) -> None:
     _make_genome(root / "reads")
     _make_cohort(root)
     _make_tables(root / "tables")
+    _make_stability(root)
     build_reference(
         root / "reads/chromosome.fa", [root / "reads/plasmids.fa"], root / "reads/genes.fa", root / "counted/REF",
         BuildOptions(), QUIET
@@ -76,8 +86,17 @@ def make_reads_and_reference(folder: Path) -> Path:
 
 
 def warm_up(root: Path) -> None:
-    """Load once what every fork would load: kernels that were compiled before, facts about the machine."""
+    """Load once what every fork would load: kernels that were compiled before, weights, facts about the machine."""
     python_facts()
+    DeterministicConfig(42).apply()
+    protein = read_structure(root / "tables/a.pdb")
+    read_structure(root / "tables/a.cif")
+    predictor = StabilityPredictor.load()
+    predictor.predict(protein, ["A1G"])
+    predictor.predict(protein.sequence, ["A1G"])
+    homology_clusters([protein.sequence * 4, protein.sequence[::-1] * 4])
+    for name in ("font_manager", "backends.backend_agg", "backends.backend_svg"):
+        import_module(f"matplotlib.{name}")
     config = load_config(CnvConfig, root / "cohort/config.yaml")
     store = open_store(root / "cohort/chromosome")
     counts = np.asarray(store.counts)
@@ -162,6 +181,7 @@ def _make_cohort(root: Path) -> None:
         record = read_json(root / name / "run/run.json")
         text = json.dumps(record).replace(f"{root}/cohort", f"{root / name}/cohort")
         (root / name / "run/run.json").write_text(text)
+    shutil.copytree(root / "pca/run", root / "pca/good")
 
 
 def _make_tables(folder: Path) -> None:
@@ -196,7 +216,14 @@ def _make_tables(folder: Path) -> None:
         "Bla_Carb_acquired\tBla_chr\nSAM1\tKlebsiella pneumoniae\tST258\tSHV-11\t-\tSHV-12*\t-\tKPC-2\tSHV-11\n"
     )
     (folder / "runs.tsv").write_text("sample_id\tbiosample\nERR1\tSAM1\nERR2\tSAM2\n")
+    for name, text in {**PUBLISHED, **SCREENS}.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
     _make_structure(folder)
+    (folder / "mutations.csv").write_text("mutation,who\nA1G,x\nV2A:L3A,y\np.Ala1Gly,z\n")
+    (folder / "alleles.tsv").write_text("sample_id\tallele\nSIM0000001\tblaSHV-11\nSIM0000002\tblaSHV-1\n")
+    (folder / "alleles.fa").write_text(">blaSHV-11\nAVLKDEGTSWAYQ\n>blaSHV-1\nGVLKDEGTSWAYQ\n")
+    (folder / "msa.a2m").write_text(">q\nAVLKDEGTSWAYQ\n>r\nAVLKDE-TSWAfYQ\n>s\nGVLRDEGTSWAYQ\n")
     (folder / "by_biosample.tsv").write_text("biosample\tblaKPC\tblaSHV\nSAM1\t1\t2\nSAM2\t0\tNA\n")
 
 
@@ -231,3 +258,15 @@ def _make_structure(folder: Path) -> None:
         + "".join(f"1AAAA,{w}{a}{m},{w}{a}{m},{d},7,25\n" for w, a, m, d in rows)
     )
     (folder / "protein.fa").write_text(f">p1\n{sequence}\n")
+
+
+def _make_stability(root: Path) -> None:
+    """A specialist with its refiner, and a scan beside the calls of a run."""
+    folder = root / "stability"
+    (specialist,) = train_specialists(
+        ["protherm"], None, ("epochs=3",), data=None, structures=None, out=folder, quick=True, resume=False,
+        console=QUIET,
+    )  # fmt: skip
+    refine_specialist("mlp", specialist, None, epochs=2, seed=42, resume=False, console=QUIET)
+    scan_protein(ProteinSource(structure=root / "tables/a.pdb"), root / "tables/scan", QUIET)
+    shutil.copy(root / "pca/run/gene_calls.tsv", root / "tables/gene_calls.tsv")

@@ -14,9 +14,15 @@ from copyfold.app.cohort_report import write_summary
 from copyfold.app.count_stores import build_from_counts
 from copyfold.app.counts import CountOptions, count_sample
 from copyfold.app.ddg_data import import_table, read_sequence, verify_table
+from copyfold.app.ddg_explore import explore_runs
+from copyfold.app.ddg_predict import ProteinSource, predict_mutations, scan_protein
+from copyfold.app.ddg_refine import refine_specialist
 from copyfold.app.exports import ENDINGS, PER_SAMPLE, ExportOptions, export_run
+from copyfold.app.join import join_calls
 from copyfold.app.references import BuildOptions, build_reference
 from copyfold.app.report import report_run
+from copyfold.app.resuming import resume_run
+from copyfold.app.runs import compare_runs, describe_run, describe_runs
 from copyfold.app.stores import build_store, merge_stores
 from copyfold.app.truth_tables import write_amrfinder_truth, write_joined_truth, write_kleborate_truth
 from copyfold.cnv.config import CnvConfig
@@ -29,9 +35,12 @@ from copyfold.cnv.store import open_store
 from copyfold.core.config import load_config
 from copyfold.core.files import read_npy
 from copyfold.core.rundir import read_run_record
+from copyfold.ddg.features.sequence import profile_of, read_alignment
 from copyfold.ddg.importers.reading import ImportOptions
+from copyfold.ddg.specialists import load_refiner, load_specialist
 from copyfold.ddg.structures import read_structure
 from copyfold.engine import load_checkpoint
+from hostile.published import PUBLISHED
 from hostile.seeds import MODULES, QUIET
 
 
@@ -54,6 +63,18 @@ class Target(NamedTuple):
     folder: str
     files: tuple[str, ...]
     read: Callable[[Path], Any]
+
+    @property
+    def costly(self) -> bool:
+        """Whether it is a whole job, which takes many times as long as a reader."""
+        return self.kind in _COSTLY
+
+
+_COSTLY = frozenset({
+    "cohort's inputs", "cohort, trained", "run, infer", "run, segment", "run, call", "run, evaluate", "run, resumed",
+    "run, new isolates", "report", "report, ΔΔG", "run, ΔΔG, refined", "run, ΔΔG, resumed", "run, ΔΔG, explored",
+    "ddg predict", "ddg scan", "join",
+})  # fmt: skip
 
 
 def _runs_of(name: str) -> Iterator[Target]:
@@ -135,6 +156,60 @@ def _joined(folder: Path) -> None:
     write_joined_truth(folder / "by_biosample.tsv", folder / "out/joined.tsv", folder / "runs.tsv", QUIET)
 
 
+def _published(source: str, name: str, **options: Any) -> Target:
+    return Target(
+        "CSV, published ΔΔG",
+        "tables",
+        (name,),
+        lambda f: import_table(
+            source, f / name, f / "out/tidy.csv", None, ImportOptions(folder=f / "dms", **options), QUIET
+        ),
+    )
+
+
+def _look(folder: Path) -> None:
+    """What ``copyfold run`` says of a hostile run, alone and beside a good one."""
+    describe_runs(folder)
+    describe_run(folder / "run")
+    compare_runs(folder / "run", folder / "good")
+
+
+def _predict(folder: Path) -> None:
+    source = ProteinSource(structure=folder / "a.pdb")
+    predict_mutations(source, str(folder / "mutations.csv"), folder / "out/ddg.csv", QUIET)
+
+
+def _stability(work: Callable[[Path], Any]) -> Callable[[Path], Any]:
+    """`work` on a copy of the specialist and its refiner below ``out``."""
+
+    def read(folder: Path) -> None:
+        for name in ("vae_protherm", "mlp_refiner"):
+            shutil.copytree(folder / name, folder / "out" / name)
+        work(folder / "out")
+
+    return read
+
+
+def _unfinished(run: Path) -> Path:
+    """A run that its record says is not done."""
+    text = (run / "run.json").read_text(encoding="utf-8", errors="surrogateescape")
+    text = text.replace('"complete"', '"failed"').replace('"done"', '"running"')
+    (run / "run.json").write_text(text, encoding="utf-8", errors="surrogateescape")
+    return run
+
+
+_SPECIALIST = tuple(
+    f"vae_protherm/{name}"
+    for name in (
+        "best.pt",
+        "final.pt",
+        "run.json",
+        "predictions.csv",
+        "features.npy",
+        "metrics.json",
+        "training_history.json",
+    )
+)
 _STORE = ("counts.npy", "contigs.npy", "sample_ids.npy", "manifest.json")
 _COHORT = (
     *(f"chromosome/{name}" for name in _STORE), *(f"plasmid/{name}" for name in (*_STORE, "genes.npy")),
@@ -211,5 +286,30 @@ TARGETS: tuple[Target, ...] = (
     *(Target("report", "pca", (f"run/{name}",), lambda f: report_run(f / "run", f / "out/report.html", QUIET))
       for name in ("run.json", "segments.parquet", "gene_calls.tsv", "metrics.json", "latents.npy", "training_log.tsv",
                    "plasmid_gene_calls.tsv", "recurrent_segments.tsv", "sample_ids.npy")),
+    *(_published(name.partition(".")[0], name) for name in PUBLISHED),
+    *(_published("proteingym", name) for name in ("proteingym.csv", "dms/A.csv")),
+    _published("mavedb", "mavedb.csv", sequence="AVLKDEGTSWAYQ", protein="p"),
+    Target("checkpoint, ΔΔG", "stability", ("vae_protherm/best.pt",), lambda f: load_specialist(f / "vae_protherm")),
+    Target("checkpoint, ΔΔG", "stability", ("mlp_refiner/best.pt",), lambda f: load_refiner(f / "mlp_refiner")),
+    Target("run, ΔΔG, refined", "stability", _SPECIALIST, _stability(lambda f: refine_specialist(
+        "mlp", f / "vae_protherm", f / "more", epochs=1, seed=1, resume=False, console=QUIET))),
+    Target("run, ΔΔG, resumed", "stability", _SPECIALIST, _stability(lambda f: resume_run(
+        _unfinished(f / "vae_protherm"), device="cpu", console=QUIET))),
+    Target("run, ΔΔG, resumed", "stability", ("mlp_refiner/best.pt", "mlp_refiner/final.pt", "mlp_refiner/run.json"),
+           _stability(lambda f: resume_run(_unfinished(f / "mlp_refiner"), device="cpu", console=QUIET))),
+    Target("run, ΔΔG, explored", "stability", _SPECIALIST, lambda f: explore_runs(
+        [f / "vae_protherm"], f / "out/explored", paths=(), permutations=20, seed=1, console=QUIET)),
+    *(Target("report, ΔΔG", "stability", (name,), lambda f: report_run(
+        f / "vae_protherm", f / "out/report.html", QUIET)) for name in _SPECIALIST if "final" not in name),
+    Target("report, ΔΔG", "tables", ("scan/scan.csv",), lambda f: report_run(f / "scan", f / "out/x.html", QUIET)),
+    Target("ddg predict", "tables", ("mutations.csv", "a.pdb"), _predict),
+    Target("ddg predict", "tables", ("protein.fa",), lambda f: predict_mutations(
+        ProteinSource(sequence=str(f / "protein.fa")), "A1G,V2A", f / "out/ddg.tsv", QUIET)),
+    Target("ddg scan", "tables", ("a.pdb", "dms/A.csv"), lambda f: scan_protein(
+        ProteinSource(structure=f / "a.pdb"), f / "out/scan", QUIET, [f / "dms/A.csv"])),
+    Target("alignment", "tables", ("msa.a2m",), lambda f: profile_of(*read_alignment(f / "msa.a2m"))),
+    Target("join", "tables", ("gene_calls.tsv", "alleles.tsv", "alleles.fa", "scan/scan.csv"), lambda f: join_calls(
+        f / "gene_calls.tsv", f / "alleles.tsv", [f"blaSHV={f / 'scan'}"], f / "alleles.fa", f / "out/join", QUIET)),
+    *(Target("copyfold run", "pca", (f"run/{name}",), _look) for name in ("run.json", "metrics.json")),
     Target("TSV, truth", "tables", ("runs.tsv", "by_biosample.tsv"), _joined),
 )  # fmt: skip

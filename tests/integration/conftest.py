@@ -28,7 +28,7 @@ SHORT = ("--set", "epochs=3", "--device", "cpu")
 BASELINE = ("--set", "architecture=pca_baseline", "--device", "cpu")
 SCRIPT = Path(sys.executable).with_name("copyfold")
 # Threads that wait for one another spin by default, which on shared cores takes ten times as long as sleeping does.
-ENVIRONMENT = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
+ENVIRONMENT = os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "COPYFOLD_PLUGINS": "my_models"}
 
 FORKING = """
 import gc, json, os, sys, traceback

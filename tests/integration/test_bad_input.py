@@ -128,7 +128,7 @@ DAMAGES = {
         "there is 06_conv_vae, 10_count_model, pca_baseline",
     ),
     "unknown segmenter": (add_key("hmm: 03_hmm"), "hmm: '03_hmm' is unknown; there is 02_gaussian_hmm"),
-    "architecture that cannot be imported": (add_key("architecture: nowhere:Model"), "cannot be imported"),
+    "architecture of a stranger": (add_key("architecture: nowhere:Model"), "export COPYFOLD_PLUGINS=nowhere"),
 }
 
 

@@ -73,7 +73,7 @@ def read_results(run: Path, record: Mapping[str, Any], lineages: Path | None, co
         latents=attempt(lambda: _latents(run, len(sample_ids))),
         training_log=attempt(lambda: _numbers(run / "training_log.tsv")),
         metrics=attempt(lambda: _metrics(run / "metrics.json")),
-        recurrent=attempt(lambda: _table(run / "recurrent_segments.tsv")),
+        recurrent=attempt(lambda: _recurrent(run / "recurrent_segments.tsv")),
     )
     store = attempt(lambda: open_run_store(run, record, sample_ids.tolist(), unchanged=True))
     if store is not None:
@@ -148,6 +148,14 @@ def _table(path: Path) -> pd.DataFrame | None:
         return table
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
+
+
+def _recurrent(path: Path) -> pd.DataFrame | None:
+    """recurrent_segments.tsv; None where there is no file."""
+    table = _table(path)
+    if table is not None and "chrom" not in table.columns:
+        raise InputError(f"{path}: has no column chrom; it is left out")
+    return table
 
 
 def _numbers(path: Path) -> pd.DataFrame | None:

@@ -223,12 +223,19 @@ def _check_table_name(out: Path) -> None:
 
 def _read_mutations(text: str) -> list[str]:
     path = Path(text)
-    if path.suffix in (".csv", ".tsv", ".txt", ".gz") or path.is_file():
+    if path.suffix in (".csv", ".tsv", ".txt", ".gz") or _is_file(path):
         _, cells = read_comments_and_cells(path)
         if "mutation" not in cells:
             raise InputError(f"{path}: no column 'mutation'; it has {', '.join(map(str, cells.columns))}")
         return cells["mutation"].tolist()
     return [part.strip() for part in text.split(",") if part.strip()] or _nothing(text)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long a name: a list of mutations
+        return False
 
 
 def _nothing(text: str) -> list[str]:

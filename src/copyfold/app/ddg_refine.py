@@ -65,9 +65,10 @@ def read_specialist_run(path: Path) -> SpecialistRun:
     module, spec = load_specialist(path)
     rows = read_predictions(path / "predictions.csv", spec.target, simulated=spec.simulated)
     features = read_npy(path / "features.npy", mmap=False)
-    if features.shape != (len(rows.values), module.input_dim):
+    if features.dtype != np.float32 or features.shape != (len(rows.values), module.input_dim):
         raise InputError(
-            f"{path}: features.npy is {features.shape}, predictions.csv has {len(rows.values)} rows; train again"
+            f"{path}: features.npy is {features.shape} {features.dtype}, predictions.csv has {len(rows.values)} rows; "
+            "train again"
         )
     return SpecialistRun(module, spec, rows, features)
 

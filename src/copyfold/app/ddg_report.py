@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import takewhile
@@ -82,6 +83,8 @@ def read_scan(folder: Path, structure: Path | None) -> ScanResults:
         raise InputError(f"{path}: has no column {min(lacking)}; {again}")
     if not len(table):
         raise InputError(f"{path}: a header and no rows; {again}")
+    if table[["position", "wild_type", "mutant"]].isna().any(axis=None):
+        raise InputError(f"{path}: a row without position, wild_type or mutant; {again}")
     for name in ("ddg_kcal_mol", "sigma_kcal_mol", *(one for one in table if one.startswith(ASSAY_PREFIX))):
         table[name] = pd.to_numeric(table[name], errors="coerce")
     results = ScanResults(folder.name, about[1:], table.assign(reason=table["reason"].fillna("")))
@@ -99,11 +102,18 @@ def read_benchmark(folder: Path) -> BenchmarkResults:
     path = Path(folder).resolve() / BENCHMARK
     content = read_json(path)
     tables = _method_tables(content) if isinstance(content, dict) else []
-    if not tables or not all(isinstance(one, dict) and {"n", "direct"} <= set(one) for each in tables for one in each):
+    if not tables or not all(_is_method(one) for each in tables for one in each):
         raise InputError(
             f"{path}: not of format {BENCHMARK_FORMAT} or {DMS_BENCHMARK_FORMAT}; score the benchmark again"
         )
     return BenchmarkResults(path.parent.name, content)
+
+
+def _is_method(one: object) -> bool:
+    if not isinstance(one, dict) or not isinstance(one.get("n"), int) or not isinstance(one.get("direct"), dict):
+        return False
+    gap = one.get("copyfold_minus_this") or {}
+    return isinstance(gap, dict) and all(_is_metric(value) for part in (one["direct"], gap) for value in part.values())
 
 
 def _method_tables(content: dict[str, Any]) -> list[list[Any]]:
@@ -158,7 +168,29 @@ def _metrics(path: Path) -> dict[str, Any]:
     found = _mapping(path)
     if found.get("format") != METRICS_FORMAT:
         raise InputError(f"{path}: not of format {METRICS_FORMAT}; train again")
+    if not all(_is_agreement(found[part]) for part in ("validation", "test") if part in found):
+        raise InputError(f"{path}: damaged (its agreement is not made of numbers); train again")
     return found
+
+
+def _is_agreement(part: object) -> bool:
+    """Whether a part of metrics.json is what `copyfold.app.ddg_results.write_metrics` writes."""
+    names = ("spearman", "pearson", "rmse", "mae", "sign_accuracy")
+    return (
+        isinstance(part, dict) and isinstance(part.get("n"), int) and all(_is_metric(part.get(name)) for name in names)
+    )
+
+
+def _is_metric(value: object) -> bool:
+    """A number, or one with its interval; None stands for what is not defined."""
+    if isinstance(value, dict):
+        low, high = value.get("low"), value.get("high")
+        return (low is None) == (high is None) and all(_is_number(one) for one in (value.get("value"), low, high))
+    return _is_number(value)
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and abs(value) < sys.float_info.max)
 
 
 def _mapping(path: Path) -> dict[str, Any]:
@@ -178,8 +210,10 @@ def _latents(run: Path, record: Mapping[str, Any], n_rows: int) -> np.ndarray | 
 
     module, _ = load_specialist(run)
     features = read_npy(run / "features.npy", mmap=False)
-    if len(features) != n_rows:
-        raise InputError(f"{run / 'features.npy'}: has {len(features)} rows for {n_rows} predictions; train again")
+    if features.dtype != np.float32 or features.shape != (n_rows, module.input_dim):
+        raise InputError(
+            f"{run / 'features.npy'}: is {features.shape} {features.dtype}, for {n_rows} predictions; train again"
+        )
     with torch.no_grad():
         latents: np.ndarray = module.encode(torch.from_numpy(features)).mean.numpy()
     return latents

@@ -41,12 +41,15 @@ def resume_run(path: Path, *, device: str, console: Console) -> Path:
 
     if "trained_in" not in record:
         return continue_run(path, record, device=device, console=console)
-    trained_in, config = Path(record["trained_in"]["run"]), record["config"]
-    plasmids = config.get("plasmid_store_path")
+    config, place = record["config"], record["trained_in"]
+    trained, store = place.get("run") if isinstance(place, dict) else None, config.get("store_path")
+    if not isinstance(trained, str) or not isinstance(store, str):
+        raise RunError(f"{path}/run.json: damaged (the run that it stands on is not said); restore it from a copy")
+    trained_in, plasmids = Path(trained), config.get("plasmid_store_path")
     return call_new(
         trained_in,
-        Path(config["store_path"]),
-        Path(plasmids) if plasmids else None,
+        Path(store),
+        Path(str(plasmids)) if plasmids else None,
         path,
         _differences(config, read_run_record(trained_in)["config"]),
         resume=True,
@@ -58,19 +61,27 @@ def resume_run(path: Path, *, device: str, console: Console) -> Path:
 def _differences(config: dict[str, Any], trained: dict[str, Any]) -> list[str]:
     """The ``key=value`` that calls were made with, beyond the run that they stand on."""
     own = ("store_path", "plasmid_store_path", "out_dir", "kpsc_gt_path", "kpsc_kleborate_gt_path", "kpsc_meta_path")
-    return [f"{key}={json.dumps(value)}" for key, value in config.items() if key not in own and value != trained[key]]
+    return [
+        f"{key}={json.dumps(value)}" for key, value in config.items() if key not in own and value != trained.get(key)
+    ]
 
 
 def _resume_refiner(path: Path, record: dict[str, Any], console: Console) -> Path:
-    from copyfold.app.ddg_refine import refine_specialist
+    from copyfold.app.ddg_refine import FOLDERS, refine_specialist
+    from copyfold.ddg.models.variants import VARIANTS
 
-    specialist = path.resolve().parent / f"vae_{record['of']['variant']}"
-    if not (specialist / "best.pt").exists() or file_digest(specialist / "best.pt") != record["of"]["checkpoint"]:
+    of, config = record.get("of"), record["config"]
+    wanted = {"refiner": str, "epochs": int, "seed": int}
+    if not isinstance(of, dict) or not all(isinstance(config.get(key), kind) for key, kind in wanted.items()):
+        raise RunError(f"{path}/run.json: damaged (what was refined and how is not said); restore it from a copy")
+    if of.get("variant") not in VARIANTS or config["refiner"] not in FOLDERS or config["epochs"] < 1:
+        raise RunError(f"{path}/run.json: damaged (of no specialist or refiner that is known); restore it from a copy")
+    specialist = path.resolve().parent / f"vae_{of['variant']}"
+    if not (specialist / "best.pt").exists() or file_digest(specialist / "best.pt") != of.get("checkpoint"):
         raise RunError(
             f"{path}: its specialist is not at {specialist}; `copyfold ddg refine … --resume` with the specialist's "
             "folder goes on"
         )
-    config = record["config"]
     return refine_specialist(
         config["refiner"],
         specialist,

@@ -127,7 +127,12 @@ def describe_run(path: Path) -> str:
 def _changed(record: Mapping[str, Any], key: str) -> str:
     """Whether an input is still where it was; its content is compared when the run goes on."""
     place = record["config"].get(key)
-    return "" if not isinstance(place, str) else "there" if Path(place).exists() else "gone"
+    if not isinstance(place, str):
+        return ""
+    try:
+        return "there" if Path(place).exists() else "gone"
+    except OSError:  # no path at all: too long, or below what is no folder
+        return "gone"
 
 
 def compare_runs(first: Path, second: Path) -> str:
@@ -186,5 +191,9 @@ def _short(text: str) -> str:
 
 
 def _columns(rows: list[tuple[str, ...]]) -> str:
+    """A table in which no cell ends its line or moves the terminal's cursor, whatever a record says."""
+    rows = [
+        tuple("".join(letter if letter.isprintable() else "\ufffd" for letter in cell) for cell in row) for row in rows
+    ]
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

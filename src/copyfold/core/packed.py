@@ -71,7 +71,7 @@ def read_unpacked(path: Path) -> bytes:
     try:
         with open_unpacked(path) as handle:
             return handle.read()
-    except DAMAGE as error:
+    except (*DAMAGE, ValueError) as error:  # a path with NUL in it is a ValueError
         raise unreadable(path, error) from None
 
 

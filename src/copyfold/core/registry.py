@@ -1,7 +1,12 @@
-"""Modules by name: built in, from an installed plug-in, or a user's own ``package.module:Name``."""
+"""Modules by name: built in, from an installed plug-in, or a user's own ``package.module:Name``.
+
+A configuration or a run may come from a stranger, with a module beside it. So files alone never start code: a user's
+own module is imported only where the environment variable `ALLOWED` names it.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +17,21 @@ from typing import Any
 
 from copyfold.errors import PluginError
 
+ALLOWED = "COPYFOLD_PLUGINS"
+"""Environment variable: the user's own modules that may be imported, by their top name, separated by commas."""
+
+
+def _allowed_modules() -> set[str]:
+    return {name.strip() for name in os.environ.get(ALLOWED, "").split(",") if name.strip()}
+
 
 def find_modules_in(folder: Path) -> None:
-    """Let Python import a user's own modules from `folder`: the working folder, and that of the configuration."""
+    """Let Python import a user's own modules from `folder`: the working folder, and that of the configuration.
+
+    Nothing is done where the user has allowed none: else what Python tries to import and does not find could lie there.
+    """
+    if not _allowed_modules():
+        return
     if (path := str(folder.resolve())) not in sys.path:
         sys.path.append(path)
 
@@ -51,7 +68,8 @@ class Registry:
         Raises
         ------
         PluginError
-            Nothing is called that, importing it failed, or it is no class with the methods of its kind.
+            Nothing is called that, the user has not allowed it, importing it failed, or it is no class with the methods
+            of its kind.
         """
         known = self.names()
         target = known.get(name, name)
@@ -60,6 +78,12 @@ class Registry:
             raise PluginError(
                 f"{self.kind}: '{name}' is unknown; there is {', '.join(sorted(known))}, "
                 "or your own as package.module:Name"
+            )
+        top = module_name.partition(".")[0]
+        if name not in known and top not in _allowed_modules():
+            raise PluginError(
+                f"{self.kind}: '{name}' is code of its own, which no file may start by itself; if you wrote or trust "
+                f"it, allow it with `export {ALLOWED}={top}`"
             )
         find_modules_in(Path.cwd())
         try:

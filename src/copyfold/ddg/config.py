@@ -60,10 +60,10 @@ class DdgConfig(FlatConfig):
     @classmethod
     def _of_the_variant(cls, values: Any) -> Any:
         """What is left out is as the documents' table has it for the variant."""
-        if isinstance(values, dict) and values.get("variant") in VARIANTS:
-            variant = VARIANTS[values["variant"]]
-            table = {name: getattr(variant, name) for name in ("epochs", "batch_size", "lr", "patience")}
-            return table | _PROTOCOLS[values["variant"]] | values
+        if isinstance(values, dict) and isinstance(name := values.get("variant"), str) and name in VARIANTS:
+            variant = VARIANTS[name]
+            table = {key: getattr(variant, key) for key in ("epochs", "batch_size", "lr", "patience")}
+            return table | _PROTOCOLS[name] | values
         return values
 
     @field_validator("test_proteins", mode="before")

@@ -18,6 +18,8 @@ from copyfold.errors import InputError
 DDG_TARGET = "ddg in kcal/mol, positive = destabilising"
 DAMAGE_TARGET = "damage: minus fitness in standard deviations of its assay, higher = more damaging; not a ddg"
 
+_WIDEST_LATENT = 4096
+
 
 @dataclass(frozen=True)
 class SpecialistSpec:
@@ -76,8 +78,9 @@ def load_specialist(path: Path) -> tuple[DDGVAE, SpecialistSpec]:
     file = checkpoint_of(path)
     content = load_checkpoint(file)
     check_kind(content, "specialist", file)
-    variant = content.get("variant")
-    feature_set = FEATURE_SETS.get((content.get("feature_set") or {}).get("name", ""))
+    _check_parts(content, {"variant": str, "feature_set": dict, "target": str, "simulated": bool, "epoch": int}, file)
+    variant = content["variant"]
+    feature_set = FEATURE_SETS.get(str(content["feature_set"].get("name")))
     if variant not in VARIANTS or feature_set is None:
         raise InputError(f"{file}: variant {variant!r} or its features are not known to this version; train it again")
     check_feature_set(content["feature_set"], feature_set, str(file))
@@ -100,6 +103,9 @@ def load_refiner(path: Path) -> tuple[MLPRefiner | EmbeddingTransformer, dict[st
     file = checkpoint_of(path)
     content = load_checkpoint(file)
     check_kind(content, "refiner", file)
+    _check_parts(content, {"refiner": str, "of": dict, "latent_dim": int, "simulated": bool}, file)
+    if content["refiner"] not in REFINERS or not 1 <= content["latent_dim"] <= _WIDEST_LATENT:
+        raise InputError(f"{file}: its refiner or latent is not known to this version; train it again")
     module = REFINERS[content["refiner"]](content["latent_dim"])
     load_weights(module, content, file)
     return module, {name: content[name] for name in ("refiner", "of", "latent_dim", "simulated")}
@@ -117,10 +123,17 @@ def check_kind(content: dict[str, Any], kind: str, file: Path) -> None:
         raise InputError(f"{file}: holds no {kind} of stability; give a folder that `copyfold ddg` made for one")
 
 
+def _check_parts(content: dict[str, Any], parts: dict[str, type], file: Path) -> None:
+    for name, kind in parts.items():
+        if not isinstance(content.get(name), kind):
+            raise InputError(f"{file}: damaged ('{name}' is missing or of the wrong kind); train it again")
+
+
 def load_weights(module: torch.nn.Module, content: dict[str, Any], file: Path) -> None:
     """Put a checkpoint's weights into `module`, ready to predict; an `InputError` where they do not fit."""
     try:
         module.load_state_dict(content["model_state_dict"])
-    except (KeyError, RuntimeError) as error:
-        raise InputError(f"{file}: its weights do not fit ({str(error).splitlines()[0]}); train it again") from None
+    except (KeyError, RuntimeError, TypeError, AttributeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{file}: its weights do not fit ({reason}); train it again") from None
     module.train(False)

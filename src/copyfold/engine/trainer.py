@@ -293,7 +293,9 @@ class Trainer:
             return
         facts = {"best_epoch": state.best_epoch, "best_loss": state.best_loss, "rows": state.rows} | self.about
         if state.best_is_new:
-            save_checkpoint(self.checkpoint, facts | {"epoch": state.best_epoch} | state.best)
+            # the log up to that epoch only: how far training has come since is a matter of when a file is written
+            rows = {"rows": state.rows[: state.best_epoch + 1]}
+            save_checkpoint(self.checkpoint, facts | rows | {"epoch": state.best_epoch} | state.best)
             state.best_is_new = False
         newest = {
             "epoch": state.epoch,

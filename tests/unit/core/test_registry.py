@@ -6,7 +6,7 @@ import pytest
 
 from copyfold.cnv.plugins import REGISTRIES
 from copyfold.core import registry as registry_module
-from copyfold.core.registry import Registry
+from copyfold.core.registry import Registry, find_modules_in
 from copyfold.errors import PluginError
 
 
@@ -27,12 +27,32 @@ def test_a_users_module_resolves_from_the_working_folder(tmp_path, monkeypatch):
     methods = "".join(f"    def {name}(self): ...\n" for name in ("fit", "load", "infer"))
     (tmp_path / "my_models_for_test.py").write_text("class Mine:\n" + methods)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COPYFOLD_PLUGINS", "others, my_models_for_test")
     monkeypatch.setattr("sys.path", list(__import__("sys").path))
     assert REGISTRIES["architecture"].resolve("my_models_for_test:Mine").__name__ == "Mine"
 
 
+@pytest.mark.parametrize("allowed", [None, "", "others", "strangers_module_of_a_test.inner"])
+def test_a_module_that_a_file_names_does_not_run_unless_the_user_allows_it(tmp_path, monkeypatch, allowed):
+    (tmp_path / "strangers_module_of_a_test.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    path = list(__import__("sys").path)
+    monkeypatch.setattr("sys.path", path)
+    if allowed is None:
+        monkeypatch.delenv("COPYFOLD_PLUGINS", raising=False)
+    else:
+        monkeypatch.setenv("COPYFOLD_PLUGINS", allowed)
+    with pytest.raises(PluginError, match="export COPYFOLD_PLUGINS=strangers_module_of_a_test"):
+        REGISTRIES["architecture"].resolve("strangers_module_of_a_test:Name")
+    assert not (tmp_path / "ran").exists()
+    if not allowed:
+        find_modules_in(tmp_path)
+        assert str(tmp_path) not in path
+
+
 @pytest.mark.parametrize("name", ["no_such_package_xyz:Thing", "json:Thing"])
-def test_what_cannot_be_imported_says_so(name):
+def test_what_cannot_be_imported_says_so(name, monkeypatch):
+    monkeypatch.setenv("COPYFOLD_PLUGINS", "no_such_package_xyz,json")
     with pytest.raises(PluginError, match="cannot be imported"):
         REGISTRIES["hmm"].resolve(name)
 
@@ -67,6 +87,7 @@ def test_an_installed_plugin_resolves_and_cannot_shadow_a_built_in(tmp_path, mon
 def test_a_plugin_that_breaks_its_contract_is_refused(tmp_path, monkeypatch, source, message):
     name = f"broken_{abs(hash(source))}"
     (tmp_path / f"{name}.py").write_text(source + "\n")
+    monkeypatch.setenv("COPYFOLD_PLUGINS", name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", list(__import__("sys").path))
     with pytest.raises(PluginError, match=message):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from functools import cache
 from io import StringIO
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from copyfold.core.packed import read_unpacked
 from copyfold.ddg.features.aminoacids import PROPERTIES
 from copyfold.ddg.features.base import check_pair
 from copyfold.ddg.sequences import AMINO_ACIDS, encode_sequence
@@ -173,10 +173,9 @@ def read_alignment(path: Path) -> tuple[str, np.ndarray]:
 
     path = Path(path)
     try:
-        raw = path.read_bytes()
-        text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("ascii")
+        text = read_unpacked(path).decode("ascii")
         records = list(FastaFile.read(StringIO(text)).values())
-    except (OSError, EOFError, ValueError, InvalidFileError) as error:
+    except (ValueError, InvalidFileError) as error:
         raise InputError(f"{path}: cannot be read as an alignment ({error}); give FASTA or A2M") from None
     rows = ["".join(letter for letter in record if letter.isupper() or letter == "-") for record in records]
     if not rows or not rows[0]:

@@ -73,7 +73,8 @@ def check_feature_set(record: Mapping[str, Any] | None, expected: FeatureSet, wh
     """
     if not record:
         raise InputError(f"{where}: does not say which features it was trained on; train it again")
-    known = record.get("name"), record.get("version"), tuple(record.get("features", ()))
+    features = record.get("features")
+    known = record.get("name"), record.get("version"), tuple(map(str, features if isinstance(features, list) else ()))
     if known == expected:
         return
     if known[:2] != expected[:2]:

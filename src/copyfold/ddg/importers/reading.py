@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv
-import gzip
+import io
 import itertools
 import re
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import IO, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from copyfold.core.packed import DAMAGE, open_unpacked, unreadable
 from copyfold.ddg.mutations import Mutation, parse_mutation
 from copyfold.errors import InputError
 
@@ -127,7 +127,7 @@ def read_cells(path: Path, needed: Sequence[str] = (), *, also: Sequence[str] = 
     Parameters
     ----------
     path : Path
-        Comma, tab or semicolon as its header line has it; gzipped or not. Lines that begin with ``#`` are passed over
+        Comma, tab or semicolon as its header line has it; packed or not. Lines that begin with ``#`` are passed over
         before the header.
     needed, also : sequence of str
         Columns that must be there, and those taken if they are. With neither, all.
@@ -165,17 +165,16 @@ def read_cells(path: Path, needed: Sequence[str] = (), *, also: Sequence[str] = 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[str]]:
-    """The file's text, unpacked if it is gzipped; what goes wrong while it is read is told as every reader does."""
+    """The file's text, unpacked if it is packed; what goes wrong while it is read is told as every reader does."""
     try:
-        with path.open("rb") as start:
-            zipped = start.read(2) == b"\x1f\x8b"
-        with (gzip.open if zipped else open)(path, "rt", encoding="utf-8-sig", newline="") as handle:
-            yield handle  # type: ignore[misc]
+        with open_unpacked(path) as unpacked:
+            yield io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline="")
     except UnicodeDecodeError:
         raise InputError(f"{path}: not UTF-8 text; save the table as CSV in UTF-8") from None
-    except (OSError, EOFError, zlib.error, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be read ({reason}); check the path and the file") from None
+    except csv.Error as error:
+        raise InputError(f"{path}: cannot be read ({error}); check the path and the file") from None
+    except DAMAGE as error:
+        raise unreadable(path, error) from None
 
 
 def column_names(path: Path) -> list[str]:

@@ -1,0 +1,64 @@
+"""Files that were made to do harm, one for each way that a reader of `cnv` once fell for."""
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from copyfold.app.cnv_results import _recurrent
+from copyfold.cnv.call_tables import read_calls
+from copyfold.cnv.reference.fasta import read_fasta
+from copyfold.cnv.segments_file import read_segments
+from copyfold.core.packed import FREE_BYTES
+from copyfold.errors import CopyfoldError, InputError
+
+SEGMENT = {"sample_id": "S1", "chrom": "chr1", "x0": 0, "x1": 1000, "cn": 1, "confidence": 1.0}
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "sample_id\tblaSHV\tcrr_blaSHV\nS1\t<script>\t1.0\n",
+        "sample_id\tblaSHV\tcrr_blaSHV\nS1\t1\t../../x\n",
+        "sample_id\tblaSHV\tcrr_blaSHV\nS1\t1\t1.0\t7\t8\n",
+        "",
+        "\ud800",
+    ],
+    ids=["copies", "ratio", "wider", "empty", "no text"],
+)
+def test_calls_that_are_no_numbers_are_refused(tmp_path, table):
+    (tmp_path / "gene_calls.tsv").write_bytes(table.encode("utf-8", "surrogatepass"))
+    with pytest.raises(InputError):
+        read_calls(tmp_path / "gene_calls.tsv")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"x0": "a"}, {"cn": "<b>"}, {"confidence": "x"}, {"chrom": 3.5}, {"sample_id": np.datetime64("2020-01-01")}],
+    ids=lambda change: next(iter(change)),
+)
+def test_segments_of_another_type_are_refused(tmp_path, change):
+    pd.DataFrame([SEGMENT | change]).to_parquet(tmp_path / "segments.parquet")
+    with pytest.raises(CopyfoldError):
+        read_segments(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(100) + b"PAR1"], ids=["empty", "start", "zeros"])
+def test_damaged_segments_are_refused(tmp_path, content):
+    (tmp_path / "segments.parquet").write_bytes(content)
+    with pytest.raises(CopyfoldError):
+        read_segments(tmp_path)
+
+
+def test_a_small_file_that_unpacks_to_a_large_one_is_refused(tmp_path):
+    (tmp_path / "x.gz").write_bytes(gzip.compress(b">a\n" + b"A" * FREE_BYTES))
+    with pytest.raises(InputError, match="unpacks to more than 100 times its size"):
+        read_fasta(tmp_path / "x.gz")
+
+
+@pytest.mark.parametrize("table", ["a\tb\n1\t2\n", "chrom\n1\n", "chrom\tx\n1\t2\t3\t4\n"])
+def test_recurrent_segments_without_their_columns_are_left_out(tmp_path, table):
+    (tmp_path / "recurrent_segments.tsv").write_text(table)
+    with pytest.raises(InputError):
+        _recurrent(tmp_path / "recurrent_segments.tsv")
