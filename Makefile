@@ -27,8 +27,9 @@ bench: $(READY)
 
 # Trains what src/copyfold/ddg/predictor/weights holds; DATA is the data folder of docs/methods/ddg-model-card.md.
 DATA ?= ../shared/data/ddg
+# One thread: with more, sums are taken in another order and σ's coefficients differ in their last bits.
 weights: $(READY)
-	$(BIN)/python benchmarks/ddg_weights.py --data $(DATA) --cache build/ddg_encodings
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/ddg_weights.py --data $(DATA) --cache build/ddg_encodings
 
 $(READY): pyproject.toml constraints.txt src/copyfold/cnv/counting/_walk.c
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "copyfold needs Python 3.11 or newer; call make PYTHON=python3.11")'

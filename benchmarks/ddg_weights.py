@@ -200,7 +200,6 @@ def main() -> None:
     parser.add_argument("--without", type=Path)
     options = parser.parse_args()
     torch.use_deterministic_algorithms(True)
-    torch.set_num_threads(1)  # one order of every sum: the same bits however many cores there are
     without = options.without.read_text().split() if options.without else []
     training, held_out, proteins = collect(options.data, options.cache, without)
     print(
