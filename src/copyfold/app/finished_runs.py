@@ -30,7 +30,7 @@ def open_run_store(run: Path, record: Mapping[str, Any], samples: list[str], *, 
     InputError
         It is not there or no longer what the run read; the message says how to tell the run where it is.
     """
-    path = Path(record["config"]["store_path"])
+    path = _place(run, record, "store_path")
     moved = f"`copyfold cnv evaluate {run} --set store_path=PLACE` tells the run where it is"
     if not path.is_dir():
         raise InputError(f"{path}: no such store; {moved}")
@@ -45,8 +45,15 @@ def config_without_inputs(run: Path, record: Mapping[str, Any]) -> CnvConfig:
     """The run's configuration without inputs besides the store, which may have gone."""
     values: dict[str, Any] = dict(record["config"])
     needless = {key: None for key in values if key.endswith("_path") and key != "store_path"}
-    paths = {key: Path(values[key]) for key in ("store_path", "out_dir")}
+    paths = {key: _place(run, record, key) for key in ("store_path", "out_dir")}
     return build_config(CnvConfig, values | needless | paths, str(Path(run) / "run.json"))
+
+
+def _place(run: Path, record: Mapping[str, Any], key: str) -> Path:
+    value = record["config"].get(key)
+    if not isinstance(value, str):
+        raise InputError(f"{run}/run.json: damaged (no '{key}' in its configuration); restore it from a copy")
+    return Path(value)
 
 
 @dataclass(frozen=True)

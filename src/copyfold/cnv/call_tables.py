@@ -41,10 +41,11 @@ def read_calls(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: a row has no sample_id, or one that stands twice; run `cnv call` again")
     if not isinstance(table.index, pd.RangeIndex):
         raise InputError(f"{path}: its rows have more cells than its header; run `cnv call` again")
-    for gene in called_genes(table):
-        for name in {gene, f"crr_{gene}", f"pcn_{gene}", "median_depth"} & set(table.columns):
-            if table[name].dtype.kind not in "if":
-                raise InputError(f"{path}: column '{name}' holds other than numbers; run `cnv call` again")
+    genes = called_genes(table)
+    for name in table.columns:
+        is_number = name in genes or name == "median_depth" or name.startswith(("crr_", "pcn_"))
+        if is_number and table[name].dtype.kind not in "if":
+            raise InputError(f"{path}: column '{name}' holds other than numbers; run `cnv call` again")
     return table
 
 

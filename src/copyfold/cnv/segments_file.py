@@ -64,10 +64,14 @@ def segment_parts(run: Path, columns: Sequence[str] | None = None) -> Iterator[p
     try:
         with pq.ParquetFile(path) as table:
             _check_columns(path, table.schema_arrow, columns or [], again)
-            yield table.schema_arrow.empty_table().select(columns or table.schema_arrow.names).to_pandas()
+            yield (
+                table.schema_arrow.empty_table()
+                .select(columns or table.schema_arrow.names)
+                .to_pandas(ignore_metadata=True)
+            )
             for group in range(table.num_row_groups):  # one by one: read together, each keeps its buffers to the end
                 for batch in table.iter_batches(batch_size=_BATCH_ROWS, row_groups=[group], columns=columns):
-                    part = batch.to_pandas()
+                    part = batch.to_pandas(ignore_metadata=True)  # what pandas wrote of itself may be damaged
                     _check_rows(path, part, again)
                     yield part
     except FileNotFoundError:

@@ -4,9 +4,12 @@ import gzip
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from copyfold.app.cnv_results import _recurrent
+from copyfold.app.finished_runs import open_run_store
 from copyfold.cnv.call_tables import read_calls
 from copyfold.cnv.reference.fasta import read_fasta
 from copyfold.cnv.segments_file import read_segments
@@ -22,10 +25,11 @@ SEGMENT = {"sample_id": "S1", "chrom": "chr1", "x0": 0, "x1": 1000, "cn": 1, "co
         "sample_id\tblaSHV\tcrr_blaSHV\nS1\t<script>\t1.0\n",
         "sample_id\tblaSHV\tcrr_blaSHV\nS1\t1\t../../x\n",
         "sample_id\tblaSHV\tcrr_blaSHV\nS1\t1\t1.0\t7\t8\n",
+        "sample_id\tpcn_blaKPC-2\nS1\tx\n",
         "",
         "\ud800",
     ],
-    ids=["copies", "ratio", "wider", "empty", "no text"],
+    ids=["copies", "ratio", "wider", "member", "empty", "no text"],
 )
 def test_calls_that_are_no_numbers_are_refused(tmp_path, table):
     (tmp_path / "gene_calls.tsv").write_bytes(table.encode("utf-8", "surrogatepass"))
@@ -42,6 +46,19 @@ def test_segments_of_another_type_are_refused(tmp_path, change):
     pd.DataFrame([SEGMENT | change]).to_parquet(tmp_path / "segments.parquet")
     with pytest.raises(CopyfoldError):
         read_segments(tmp_path)
+
+
+def test_what_pandas_says_of_itself_in_a_table_of_segments_is_not_needed(tmp_path):
+    table = pa.Table.from_pandas(pd.DataFrame([SEGMENT | {"ratio": 1.0}]))
+    damaged = table.replace_schema_metadata({b"pandas": table.schema.metadata[b"pandas"].replace(b"numpy_type", b"x")})
+    pq.write_table(damaged, tmp_path / "segments.parquet")
+    assert read_segments(tmp_path)["sample_id"].tolist() == ["S1"]
+
+
+@pytest.mark.parametrize("config", [{}, {"store_path": None}, {"store_path": ["x"]}], ids=str)
+def test_a_run_that_does_not_say_where_its_store_is_is_refused(tmp_path, config):
+    with pytest.raises(InputError, match="no 'store_path' in its configuration"):
+        open_run_store(tmp_path, {"config": config}, [])
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(100) + b"PAR1"], ids=["empty", "start", "zeros"])
