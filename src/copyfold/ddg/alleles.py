@@ -109,6 +109,8 @@ def allele_stability(reference: ScannedReference, protein: str) -> AlleleStabili
     """
     if "*" in protein:
         return _refused(f"refused: a stop at residue {protein.index('*') + 1} of {len(protein)}")
+    if not protein:
+        return _refused("refused: the FASTA file has no sequence under its name")
     pairs = global_alignment(reference.sequence, protein)
     both = (pairs >= 0).all(axis=1)
     same = sum(reference.sequence[one] == protein[other] for one, other in pairs[both])

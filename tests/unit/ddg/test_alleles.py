@@ -68,6 +68,7 @@ def test_the_reference_itself_has_no_mutation():
         (SEQUENCE[15:], "15 residues at an end"),
         (SEQUENCE[:40] + "X" + SEQUENCE[41:], "no substitution of a standard residue"),
         ("".join(np.random.default_rng(9).choice(list(AMINO_ACIDS), 80)), "not an allele of it"),
+        ("", "no sequence under its name"),
     ],
 )
 def test_what_is_no_substitution_is_refused_with_its_reason(protein, reason):
