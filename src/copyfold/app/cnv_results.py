@@ -49,6 +49,7 @@ def read_results(run: Path, record: Mapping[str, Any], lineages: Path | None, co
     """
     run = Path(run)
     config = record["config"]
+    _check_config(run, config)
     attempt = Attempts()
 
     calls = read_calls(run / "gene_calls.tsv")
@@ -148,6 +149,29 @@ def _table(path: Path) -> pd.DataFrame | None:
         return table
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
+
+
+def _check_config(run: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a record whose configuration lacks what the report tells of it."""
+    numbers = (
+        "cnv_min_confidence",
+        "cnv_crr_amp_threshold",
+        "pcn_amp_threshold",
+        "epochs",
+        "patience",
+        "warmup_epochs",
+    )
+    wrong = [key for key in numbers if not _is_number(config.get(key))]
+    wrong += [key for key in ("cnv_pattern_warmup", "seed") if key in config and not _is_number(config[key])]
+    wrong += [] if isinstance(config.get("architecture"), str) else ["architecture"]
+    paths = ("gene_coords_path", "kpsc_meta_path", "plasmid_store_path")
+    wrong += [key for key in paths if not isinstance(config.get(key), str | None)]
+    if wrong:
+        raise InputError(f"{run}/run.json: damaged ('{wrong[0]}' of its configuration); restore it from a copy")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and abs(value) < 2**63
 
 
 def _recurrent(path: Path) -> pd.DataFrame | None:

@@ -177,7 +177,9 @@ def _is_agreement(part: object) -> bool:
     """Whether a part of metrics.json is what `copyfold.app.ddg_results.write_metrics` writes."""
     names = ("spearman", "pearson", "rmse", "mae", "sign_accuracy")
     return (
-        isinstance(part, dict) and isinstance(part.get("n"), int) and all(_is_metric(part.get(name)) for name in names)
+        isinstance(part, dict)
+        and isinstance(part.get("n"), int)
+        and all(name in part and _is_metric(part[name]) for name in names)
     )
 
 

@@ -1,6 +1,7 @@
 """Files that were made to do harm, one for each way that a reader of `cnv` once fell for."""
 
 import gzip
+import json
 
 import numpy as np
 import pandas as pd
@@ -8,13 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from copyfold.app.cnv_results import _recurrent
+from copyfold.app.cnv_results import _recurrent, read_results
 from copyfold.app.finished_runs import open_run_store
 from copyfold.cnv.call_tables import read_calls
+from copyfold.cnv.counting.sample_file import QUALITY_FORMAT, read_quality
 from copyfold.cnv.reference.fasta import read_fasta
 from copyfold.cnv.segments_file import read_segments
+from copyfold.core.console import Console
 from copyfold.core.packed import FREE_BYTES
-from copyfold.errors import CopyfoldError, InputError
+from copyfold.errors import CopyfoldError, InputError, RunError
 
 SEGMENT = {"sample_id": "S1", "chrom": "chr1", "x0": 0, "x1": 1000, "cn": 1, "confidence": 1.0}
 
@@ -79,3 +82,27 @@ def test_recurrent_segments_without_their_columns_are_left_out(tmp_path, table):
     (tmp_path / "recurrent_segments.tsv").write_text(table)
     with pytest.raises(InputError):
         _recurrent(tmp_path / "recurrent_segments.tsv")
+
+
+@pytest.mark.parametrize("change", [{"reads": {}}, {"reads": 10**30}, {"median_depth": "x"}, {"flags": None}], ids=str)
+def test_a_quality_record_of_other_kinds_is_refused(tmp_path, change):
+    record = {"format": QUALITY_FORMAT, "sample_id": "S1", "status": "counted", "flags": [], "reads": 10}
+    for content, is_read in ((record, True), (record | change, False)):
+        (tmp_path / "S1.qc.json").write_text(json.dumps(content))
+        if is_read:
+            assert read_quality(tmp_path / "S1.qc.json") == record
+        else:
+            with pytest.raises(InputError, match="is not a quality record"):
+                read_quality(tmp_path / "S1.qc.json")
+
+
+@pytest.mark.parametrize(
+    "change", [{"epochs": None}, {"cnv_min_confidence": "x"}, {"seed": []}, {"architecture": 3}], ids=str
+)
+def test_a_report_of_a_run_whose_configuration_is_damaged_is_refused(tmp_path, change):
+    config = {"architecture": "06_conv_vae", "epochs": 3, "patience": 3, "warmup_epochs": 1, "cnv_min_confidence": 0.5}
+    config |= {"cnv_crr_amp_threshold": 1.5, "pcn_amp_threshold": 1.5}
+    with pytest.raises(RunError, match=r"gene_calls\.tsv: missing"):
+        read_results(tmp_path, {"config": config}, None, Console(quiet=True))
+    with pytest.raises(InputError, match="damaged"):
+        read_results(tmp_path, {"config": config | change}, None, Console(quiet=True))

@@ -254,10 +254,13 @@ def read_quality(path: Path) -> dict[str, Any]:
     """
     record = read_json(path)
     keys = {"sample_id": str, "status": str, "flags": list}
+    numbers = ("reads", "mapped_share", "covered_share", "median_count", "median_depth", "ori_ter", "origin")
     if (
         not isinstance(record, dict)
         or record.get("format") != QUALITY_FORMAT
         or not all(isinstance(record.get(key), kind) for key, kind in keys.items())
+        or not all(isinstance(record.get(key), int | float | None) for key in numbers)
+        or not -(2**63) <= (record.get("reads") or 0) < 2**63
     ):
         raise InputError(f"{path}: is not a quality record of `copyfold cnv count` ({QUALITY_FORMAT}); count again")
     return record
