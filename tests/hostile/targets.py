@@ -156,11 +156,11 @@ def _joined(folder: Path) -> None:
     write_joined_truth(folder / "by_biosample.tsv", folder / "out/joined.tsv", folder / "runs.tsv", QUIET)
 
 
-def _published(source: str, name: str, **options: Any) -> Target:
+def _published(source: str, name: str, attacked: str = "", **options: Any) -> Target:
     return Target(
         "CSV, published ΔΔG",
         "tables",
-        (name,),
+        (attacked or name,),
         lambda f: import_table(
             source, f / name, f / "out/tidy.csv", None, ImportOptions(folder=f / "dms", **options), QUIET
         ),
@@ -287,7 +287,7 @@ TARGETS: tuple[Target, ...] = (
       for name in ("run.json", "segments.parquet", "gene_calls.tsv", "metrics.json", "latents.npy", "training_log.tsv",
                    "plasmid_gene_calls.tsv", "recurrent_segments.tsv", "sample_ids.npy")),
     *(_published(name.partition(".")[0], name) for name in PUBLISHED),
-    *(_published("proteingym", name) for name in ("proteingym.csv", "dms/A.csv")),
+    *(_published("proteingym", "proteingym.csv", attacked) for attacked in ("proteingym.csv", "dms/A.csv")),
     _published("mavedb", "mavedb.csv", sequence="AVLKDEGTSWAYQ", protein="p"),
     Target("checkpoint, ΔΔG", "stability", ("vae_protherm/best.pt",), lambda f: load_specialist(f / "vae_protherm")),
     Target("checkpoint, ΔΔG", "stability", ("mlp_refiner/best.pt",), lambda f: load_refiner(f / "mlp_refiner")),
