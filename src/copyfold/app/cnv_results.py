@@ -133,7 +133,7 @@ def _latents(run: Path, n_samples: int) -> np.ndarray | None:
     if not (run / "latents.npy").exists():
         return None
     latents = np.asarray(read_npy(run / "latents.npy"))
-    if latents.ndim != 2 or len(latents) != n_samples or not np.isfinite(latents).all():
+    if latents.dtype.kind != "f" or latents.ndim != 2 or len(latents) != n_samples or not np.isfinite(latents).all():
         raise InputError(f"{run / 'latents.npy'}: not one row of numbers for each isolate; `cnv infer` makes it again")
     return latents
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from copyfold.app.cnv_results import _recurrent, read_results
+from copyfold.app.cnv_results import _latents, _recurrent, read_results
 from copyfold.app.finished_runs import open_run_store
 from copyfold.cnv.call_tables import read_calls
 from copyfold.cnv.counting.sample_file import QUALITY_FORMAT, read_quality
@@ -106,3 +106,10 @@ def test_a_report_of_a_run_whose_configuration_is_damaged_is_refused(tmp_path, c
         read_results(tmp_path, {"config": config}, None, Console(quiet=True))
     with pytest.raises(InputError, match="damaged"):
         read_results(tmp_path, {"config": config | change}, None, Console(quiet=True))
+
+
+@pytest.mark.parametrize("latents", [np.zeros((2, 3), "M8[s]"), np.zeros((2, 3), complex), np.full((2, 3), np.nan)])
+def test_latents_that_are_no_numbers_are_left_out(tmp_path, latents):
+    np.save(tmp_path / "latents.npy", latents)
+    with pytest.raises(InputError, match="not one row of numbers"):
+        _latents(tmp_path, 2)
