@@ -1,7 +1,8 @@
 """Modules by name: built in, from an installed plug-in, or a user's own ``package.module:Name``.
 
 A configuration or a run may come from a stranger, with a module beside it. So files alone never start code: a user's
-own module is imported only where the environment variable `ALLOWED` names it.
+own module is imported if it is installed or on ``PYTHONPATH``, and from the folder of the configuration or the working
+folder only where the environment variable `ALLOWED` names it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.machinery import PathFinder
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,10 @@ from typing import Any
 from copyfold.errors import PluginError
 
 ALLOWED = "COPYFOLD_PLUGINS"
-"""Environment variable: the user's own modules that may be imported, by their top name, separated by commas."""
+"""Environment variable: modules that may be imported from beside a file, by their top name, separated by commas."""
+
+_BESIDE_FILES: set[str] = set()
+"""Folders that `find_modules_in` put on Python's path."""
 
 
 def _allowed_modules() -> set[str]:
@@ -34,6 +39,14 @@ def find_modules_in(folder: Path) -> None:
         return
     if (path := str(folder.resolve())) not in sys.path:
         sys.path.append(path)
+        _BESIDE_FILES.add(path)
+
+
+def _is_users(module: str) -> bool:
+    """Whether the user's Python has a module, the folders left out that a file or ``python -m`` led to."""
+    led_to = {"", str(Path.cwd()), *_BESIDE_FILES}
+    named = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return PathFinder.find_spec(module, [*(path for path in sys.path if path not in led_to), *named]) is not None
 
 
 @dataclass(frozen=True)
@@ -68,8 +81,8 @@ class Registry:
         Raises
         ------
         PluginError
-            Nothing is called that, the user has not allowed it, importing it failed, or it is no class with the methods
-            of its kind.
+            Nothing is called that, it lies beside a file and the user has not allowed it, importing it failed, or it
+            is no class with the methods of its kind.
         """
         known = self.names()
         target = known.get(name, name)
@@ -80,10 +93,10 @@ class Registry:
                 "or your own as package.module:Name"
             )
         top = module_name.partition(".")[0]
-        if name not in known and top not in _allowed_modules():
+        if name not in known and top not in _allowed_modules() and not _is_users(top):
             raise PluginError(
-                f"{self.kind}: '{name}' is code of its own, which no file may start by itself; if you wrote or trust "
-                f"it, allow it with `export {ALLOWED}={top}`"
+                f"{self.kind}: '{name}' is neither installed nor on PYTHONPATH; code beside a file is not started by "
+                f"itself: if you wrote or trust it, allow it with `export {ALLOWED}={top}`"
             )
         find_modules_in(Path.cwd())
         try:

@@ -32,11 +32,24 @@ def test_a_users_module_resolves_from_the_working_folder(tmp_path, monkeypatch):
     assert REGISTRIES["architecture"].resolve("my_models_for_test:Mine").__name__ == "Mine"
 
 
+@pytest.mark.parametrize("how", ["PYTHONPATH", "sys.path"])
+def test_a_module_on_the_users_path_needs_no_more(tmp_path, monkeypatch, how):
+    name = f"module_on_a_users_{how.replace('.', '_').lower()}"
+    methods = "".join(f"    def {name}(self): ...\n" for name in ("fit", "load", "infer"))
+    (tmp_path / f"{name}.py").write_text("class Mine:\n" + methods)
+    monkeypatch.delenv("COPYFOLD_PLUGINS", raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    if how == "PYTHONPATH":  # also where the working folder is named there
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        monkeypatch.chdir(tmp_path)
+    assert REGISTRIES["architecture"].resolve(f"{name}:Mine").__name__ == "Mine"
+
+
 @pytest.mark.parametrize("allowed", [None, "", "others", "strangers_module_of_a_test.inner"])
 def test_a_module_that_a_file_names_does_not_run_unless_the_user_allows_it(tmp_path, monkeypatch, allowed):
     (tmp_path / "strangers_module_of_a_test.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
     monkeypatch.chdir(tmp_path)
-    path = list(__import__("sys").path)
+    path = [*__import__("sys").path, "", str(tmp_path)]  # as `python -m copyfold` has it
     monkeypatch.setattr("sys.path", path)
     if allowed is None:
         monkeypatch.delenv("COPYFOLD_PLUGINS", raising=False)
@@ -45,9 +58,18 @@ def test_a_module_that_a_file_names_does_not_run_unless_the_user_allows_it(tmp_p
     with pytest.raises(PluginError, match="export COPYFOLD_PLUGINS=strangers_module_of_a_test"):
         REGISTRIES["architecture"].resolve("strangers_module_of_a_test:Name")
     assert not (tmp_path / "ran").exists()
-    if not allowed:
+
+
+def test_a_folder_is_searched_only_where_the_user_allowed_something(tmp_path, monkeypatch):
+    path = list(__import__("sys").path)
+    monkeypatch.setattr("sys.path", path)
+    for allowed, found in (("", False), ("others", True)):
+        monkeypatch.setenv("COPYFOLD_PLUGINS", allowed)
         find_modules_in(tmp_path)
-        assert str(tmp_path) not in path
+        assert (str(tmp_path) in path) is found
+    (tmp_path / "module_beside_others.py").write_text("1 / 0")
+    with pytest.raises(PluginError, match="export COPYFOLD_PLUGINS=module_beside_others"):
+        REGISTRIES["architecture"].resolve("module_beside_others:Name")
 
 
 @pytest.mark.parametrize("name", ["no_such_package_xyz:Thing", "json:Thing"])
