@@ -10,6 +10,10 @@ class CopyfoldError(Exception):
 
     exit_code = 2
 
+    def __str__(self) -> str:
+        """The message on one line, whatever a file's content or another library's message brought into it."""
+        return " ".join(part.strip() for part in super().__str__().splitlines())
+
 
 class ConfigError(CopyfoldError):
     """A configuration key is unknown, missing, of the wrong type or impossible.

@@ -154,7 +154,10 @@ def _predictions(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: has no column {min(lacking)}; {again}")
     for name in ("target", "predicted"):
         table[name] = pd.to_numeric(table[name], errors="coerce")
-    return table[np.isfinite(table["target"]) & np.isfinite(table["predicted"])].reset_index(drop=True)
+    table = table[np.isfinite(table["target"]) & np.isfinite(table["predicted"])].reset_index(drop=True)
+    if table.empty:
+        raise InputError(f"{path}: holds no prediction; {again}")
+    return table
 
 
 def _history(path: Path) -> pd.DataFrame:

@@ -50,6 +50,11 @@ class Table(NamedTuple):
         return names if len(self.columns) <= _COLUMNS_SHOWN else f"{names} … ({len(self.columns)} in all)"
 
 
+def is_whole(text: str) -> bool:
+    """Whether a cell is a whole number of at most 18 digits, which any integer of ours holds."""
+    return text.isascii() and text.isdigit() and len(text) <= 18
+
+
 def read_table(path: Path, *, comment: str | None = None, may_be_empty: bool = False) -> Table:
     """Open a tab-separated table with a header line, gzipped or not.
 

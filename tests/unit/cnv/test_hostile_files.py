@@ -13,6 +13,8 @@ from copyfold.app.cnv_results import _latents, _recurrent, read_results
 from copyfold.app.finished_runs import open_run_store
 from copyfold.cnv.call_tables import read_calls
 from copyfold.cnv.counting.sample_file import QUALITY_FORMAT, read_quality
+from copyfold.cnv.importers.gatk import read_gatk_counts
+from copyfold.cnv.reference.annotation import parse_gff3
 from copyfold.cnv.reference.fasta import read_fasta
 from copyfold.cnv.segments_file import read_segments
 from copyfold.core.console import Console
@@ -113,3 +115,16 @@ def test_latents_that_are_no_numbers_are_left_out(tmp_path, latents):
     np.save(tmp_path / "latents.npy", latents)
     with pytest.raises(InputError, match="not one row of numbers"):
         _latents(tmp_path, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "read"),
+    [
+        ("s.tsv", "CONTIG\tSTART\tEND\tCOUNT\nc\t1\t1000\t{}\n", read_gatk_counts),
+        ("g.gff", "c\t.\tgene\t{}\t900\t.\t+\t.\tID=a\n", lambda path: parse_gff3(path.read_text(), path)),
+    ],
+)
+def test_numbers_of_thousands_of_digits_are_refused(tmp_path, name, text, read):
+    (tmp_path / name).write_text(text.format("7" * 5000))
+    with pytest.raises(InputError):
+        read(tmp_path / name)

@@ -14,6 +14,7 @@ from copyfold.cnv.importers import read_gatk_counts
 from copyfold.cnv.reference import read_reference
 from copyfold.cnv.reference.fasta import FastaRecord, format_fasta, read_fasta
 from copyfold.core.console import Console
+from copyfold.core.files import file_digest
 from copyfold.errors import ConfigError, InputError, RunError
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "cnv"
@@ -138,6 +139,14 @@ def test_a_reference_that_was_changed_is_refused(inputs, tmp_path):
     table = (folder / "genes.tsv").read_text()
     (folder / "genes.tsv").write_text(table + "\n")
     with pytest.raises(InputError, match=r"genes\.tsv: is not as it was written"):
+        read_reference(folder)
+    elsewhere = table.replace("\tp1\t", "\tp9\t")
+    assert elsewhere != table
+    (folder / "genes.tsv").write_text(elsewhere)
+    whole = json.loads((folder / "reference.json").read_text())
+    digests = {**whole["digests"], "genes.tsv": file_digest(folder / "genes.tsv")}
+    (folder / "reference.json").write_text(json.dumps({**whole, "digests": digests}))
+    with pytest.raises(InputError, match="lies on p9, which is no contig of the reference"):
         read_reference(folder)
     (folder / "genes.tsv").unlink()
     with pytest.raises(InputError, match=r"genes\.tsv: is missing"):

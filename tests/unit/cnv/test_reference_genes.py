@@ -211,7 +211,7 @@ def test_genbank():
 def test_genbank_without_locus_or_place_is_refused():
     with pytest.raises(InputError, match="line 1: FEATURES without LOCUS"):
         parse_genbank("FEATURES  x\n     gene            1..9\n", PATH)
-    with pytest.raises(InputError, match="line 3: location '<>' holds no number"):
+    with pytest.raises(InputError, match="line 3: location '<>' holds no place"):
         parse_genbank("LOCUS       a 10 bp\nFEATURES  x\n     gene            <>\n", PATH)
 
 

@@ -24,7 +24,7 @@ from copyfold.cnv.importers.sample import (
     require_read_length,
 )
 from copyfold.cnv.store import Contigs
-from copyfold.cnv.tables import read_table
+from copyfold.cnv.tables import is_whole, read_table
 from copyfold.core.packed import read_unpacked
 from copyfold.errors import InputError
 
@@ -93,7 +93,7 @@ def _breseq_mistake(path: Path) -> InputError:
     before = 0
     for line, cells in table.rows:
         position, *coverages = (cells[place] for place in places)
-        if not (position.isdecimal() and before < int(position) <= _LONGEST_CONTIG):
+        if not (is_whole(position) and before < int(position) <= _LONGEST_CONTIG):
             return InputError(
                 f"{path}: line {line}: position is '{position}' behind {before}; positions are whole, 1-based "
                 "and ascending"

@@ -23,6 +23,7 @@ from copyfold.cnv.importers.sample import (
     require_read_length,
 )
 from copyfold.cnv.store import Contigs
+from copyfold.cnv.tables import is_whole
 from copyfold.core.packed import read_unpacked
 from copyfold.errors import ConfigError, InputError
 
@@ -110,7 +111,7 @@ def _bed_mistake(path: Path, text: str, tool: str, widths: dict[int, str]) -> In
                 "with a BED of three columns"
             )
         contig, start, end = cells[:3]
-        if not (contig and start.isdecimal() and end.isdecimal() and int(start) < int(end)):
+        if not (contig and is_whole(start) and is_whole(end) and int(start) < int(end)):
             return InputError(f"{path}: line {line}: {contig}:{start}-{end} is no interval; BED is 0-based half-open")
         try:
             value = float(cells[-1])

@@ -20,7 +20,7 @@ from copyfold.cnv.importers.sample import (
     refuse_read_length,
 )
 from copyfold.cnv.store import Contigs
-from copyfold.cnv.tables import read_table
+from copyfold.cnv.tables import is_whole, read_table
 from copyfold.core.packed import read_unpacked
 from copyfold.errors import InputError
 
@@ -64,7 +64,7 @@ def _gatk_mistake(path: Path) -> InputError:
     for line, cells in table.rows:
         contig, *numbers = (cells[place] for place in places)
         for name, text in zip(GATK_COLUMNS[1:], numbers, strict=True):
-            if not (text.isascii() and text.isdigit() and int(text) <= LARGEST_COUNT):
+            if not (is_whole(text) and int(text) <= LARGEST_COUNT):
                 return InputError(
                     f"{path}: line {line}: {name} is '{text}'; it must be a whole number from 0 to 4294967295"
                 )

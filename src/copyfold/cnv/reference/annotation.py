@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
+from copyfold.cnv.tables import is_whole
 from copyfold.errors import InputError
 
 _GENBANK_FEATURE = re.compile(r"^ {5}(\S+) +(\S.*)$")
@@ -56,7 +57,7 @@ def gene_format(data: bytes) -> GeneFormat:
     if head.lower().startswith(b"##gff"):
         return "gff"
     rows = [line.split(b"\t") for line in head.splitlines() if line and not line.startswith(b"#")]
-    if rows and len(rows[0]) == 9 and rows[0][3].isdigit() and rows[0][4].isdigit():
+    if rows and len(rows[0]) == 9 and is_whole(rows[0][3]) and is_whole(rows[0][4]):
         return "gff"
     return "table"
 
@@ -109,7 +110,7 @@ def parse_gff3(text: str, path: Path) -> Annotation:
         if len(cells) != 9:
             raise InputError(f"{path}: line {line}: {len(cells)} columns; GFF3 has 9, separated by tabs")
         contig, _, kind, first, last, _, strand, _, written = cells
-        if not (first.isdigit() and last.isdigit() and 1 <= int(first) <= int(last)):
+        if not (is_whole(first) and is_whole(last) and 1 <= int(first) <= int(last)):
             raise InputError(f"{path}: line {line}: {first}–{last} is no interval; 1-based with 1 ≤ start ≤ end")
         attributes = _gff_attributes(written)
         own_id, parent = attributes.get("ID", ""), attributes.get("Parent", "")
@@ -246,9 +247,10 @@ def _genbank_place(location: str, length: int, where: str) -> tuple[int, int, st
     """Start, end (0-based half-open) and strand of a location; or why it has none."""
     if ":" in location:
         return "lies in part on another record; left out"
-    parts = [(int(first), int(last or first)) for first, last in _RANGE.findall(location)]
-    if not parts:
-        raise InputError(f"{where}: location '{location}' holds no number; write it as GenBank does, 1..900")
+    numbers = [(first, last or first) for first, last in _RANGE.findall(location)]
+    parts = [(int(first), int(last)) for first, last in numbers if is_whole(first) and is_whole(last)]
+    if not parts or len(parts) < len(numbers):
+        raise InputError(f"{where}: location '{location}' holds no place; write it as GenBank does, 1..900")
     start, end = min(first for first, _ in parts), max(last for _, last in parts)
     if start < 1 or any(last < first for first, last in parts):
         raise InputError(f"{where}: location '{location}' is no interval; 1-based with 1 ≤ start ≤ end")

@@ -236,7 +236,7 @@ def read_reference(path: Path) -> Reference:
     contigs, genes = (_read(path, name) for name in ("contigs.tsv", "genes.tsv"))
     bins = _read_columns(path, "bins.tsv")
     try:
-        return Reference(
+        reference = Reference(
             path,
             tuple(_contig(row) for row in contigs),
             Contigs(
@@ -253,6 +253,13 @@ def read_reference(path: Path) -> Reference:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: a table or reference.json is damaged ({error}); build the reference again") from None
+    for gene in reference.genes:
+        if reference.find_contig(gene.contig) is None:
+            raise InputError(
+                f"{path / 'genes.tsv'}: {gene.name} lies on {gene.contig}, which is no contig of the reference; "
+                "build the reference again"
+            )
+    return reference
 
 
 def _check_digests(path: Path, manifest: dict[str, Any]) -> None:
