@@ -21,6 +21,12 @@ from copyfold.cnv.countmodel.settings import CountModelSettings
 MAX_BASELINE_SHIFT = 3.5
 """Prior standard deviations beyond which a baseline cannot move: a bin that most isolates have twice stays put."""
 
+MAX_FACTOR_SHIFT = 0.35
+"""Log depth (a ratio of 1.42) that factors may add to a bin of several isolates whose reads are not of two copies."""
+
+LEAST_TWO = 1.65
+"""Reads over those expected without factors from which they are of two copies, or of two diverged ones."""
+
 MIN_NEIGHBOUR_DEPTH = 20.0
 """Expected reads per bin from which neighbouring bins tell an isolate's dispersion."""
 
@@ -158,6 +164,32 @@ def bin_step(
         baseline_variance=1 / normal[:, 0, 0],
         loadings=effects.loadings + step[:, 1:],
     )
+
+
+def drop_copies(counts: np.ndarray, coefficients: np.ndarray, effects: BinEffects) -> BinEffects:
+    """Take the loadings from bins where they stand for copies.
+
+    A large lineage is a factor of its own. Where all its members have a short duplication, the shallow ones among them,
+    which pass for one copy, pull the loadings up until the duplication is expected of all.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray, (n, B), float32, reads
+    coefficients : numpy.ndarray, (n, p), float64
+    effects : BinEffects
+    """
+    q = effects.covariates.shape[1]
+    if coefficients.shape[1] == q:
+        return effects
+    shift = coefficients[:, q:].astype(np.float32) @ effects.loadings.T.astype(np.float32)
+    several = max(3, round(0.002 * len(coefficients)))
+    shifted = shift > MAX_FACTOR_SHIFT
+    found = np.flatnonzero(shifted.sum(axis=0) >= several)
+    plain = expected_depth(select_bins(effects, found), coefficients) * np.exp(-shift[:, found])
+    ratio = (counts[:, found] * shifted[:, found]).sum(axis=0) / (plain * shifted[:, found]).sum(axis=0)
+    loadings = effects.loadings.copy()
+    loadings[found[ratio > LEAST_TWO]] = 0
+    return effects._replace(loadings=loadings)
 
 
 def _packed_gram(weight: np.ndarray, design: np.ndarray) -> np.ndarray:

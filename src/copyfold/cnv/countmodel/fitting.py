@@ -162,6 +162,7 @@ def _fit(
             coefficients, effects = factors.standardise_factors(coefficients, effects)
             effects = factors.learn_loading_variance(effects, information, s.loading_sd)
             coefficients = factors.isolate_step(counts, coefficients, effects, both, weight, s)
+        effects = factors.drop_copies(counts, coefficients, effects)
         expected = factors.expected_depth(effects, coefficients)
         dispersion = factors.isolate_dispersion(counts, expected, weight, effects.dispersion, s.dispersion_floor)
         effects = effects._replace(dispersion=factors.dispersion_of_bins(counts, expected, weight, dispersion))
