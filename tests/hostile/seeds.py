@@ -9,6 +9,7 @@ from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pysam
 from biotite.sequence import ProteinSequence
@@ -88,6 +89,7 @@ def make_reads_and_reference(folder: Path) -> Path:
 def warm_up(root: Path) -> None:
     """Load once what every fork would load: kernels that were compiled before, weights, facts about the machine."""
     python_facts()
+    joblib.cpu_count(only_physical_cores=True)  # scikit-learn asks for it, and joblib asks lscpu, once
     DeterministicConfig(42).apply()
     protein = read_structure(root / "tables/a.pdb")
     read_structure(root / "tables/a.cif")

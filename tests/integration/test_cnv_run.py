@@ -296,8 +296,7 @@ def test_a_sample_may_be_called_na(own_cohort, copyfold):
     ],
 )
 def test_a_plugin_that_returns_nonsense_is_told_so(own_cohort, copyfold, returned, message):
-    name = f"nonsense_{abs(hash(returned))}"
-    (own_cohort / f"{name}.py").write_text(
+    (own_cohort / "my_models.py").write_text(
         "import numpy as np\n"
         "from copyfold.cnv.models.architecture import FitSummary, Inference\n"
         "class Model:\n"
@@ -306,6 +305,6 @@ def test_a_plugin_that_returns_nonsense_is_told_so(own_cohort, copyfold, returne
         "    def load(self, checkpoint, device): ...\n"
         f"    def infer(self, depths): return Inference({returned})\n"
     )
-    command = ("cnv", "train", own_cohort / "config.yaml", "--set", f"architecture={name}:Model", "-q")
+    command = ("cnv", "train", own_cohort / "config.yaml", "--set", "architecture=my_models:Model", "-q")
     assert message in copyfold(*command).complaint()
     assert not (own_cohort / "run/reconstructions.npy").exists()

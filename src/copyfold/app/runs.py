@@ -193,7 +193,8 @@ def _short(text: str) -> str:
 def _columns(rows: list[tuple[str, ...]]) -> str:
     """A table in which no cell ends its line or moves the terminal's cursor, whatever a record says."""
     rows = [
-        tuple("".join(letter if letter.isprintable() else "\ufffd" for letter in cell) for cell in row) for row in rows
+        tuple("".join(letter if letter.isprintable() else "\ufffd" for letter in str(cell)) for cell in row)
+        for row in rows
     ]
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
