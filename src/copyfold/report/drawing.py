@@ -212,8 +212,8 @@ def shortened(text: str, longest: int) -> str:
 
 
 def padded_range(values: np.ndarray, share: float = 0.05) -> tuple[float, float]:
-    """Least and largest finite value with a margin; (0, 1) without any."""
-    known = values[np.isfinite(values)]
+    """Least and largest value with a margin, those beyond 1e100 left out; (0, 1) without any."""
+    known = values[np.abs(values) < 1e100]  # nor is NaN
     if not known.size:
         return 0.0, 1.0
     low, high = float(known.min()), float(known.max())

@@ -11,13 +11,15 @@ _COLUMNS = ("status", "seconds", "device", "threads")
 
 
 def run_facts(record: Mapping[str, Any]) -> Section:
-    """Stages, configuration, versions and inputs of a run.json."""
+    """Stages, configuration, versions and inputs of a run.json; what is not of that form is left out."""
     stages = tuple(
-        (name, *(stage.get(column, "") for column in _COLUMNS)) for name, stage in record.get("stages", {}).items()
+        (name, *(stage.get(column, "") for column in _COLUMNS))
+        for name, stage in _part(record, "stages").items()
+        if isinstance(stage, Mapping)
     )
-    config = tuple((key, "—" if value is None else str(value)) for key, value in record.get("config", {}).items())
-    versions = tuple((name, str(value)) for name, value in record.get("versions", {}).items())
-    inputs = tuple((key, str(digest)) for key, digest in record.get("inputs", {}).items())
+    config = tuple((key, "—" if value is None else str(value)) for key, value in _part(record, "config").items())
+    versions = tuple((name, str(value)) for name, value in _part(record, "versions").items())
+    inputs = tuple((key, str(digest)) for key, digest in _part(record, "inputs").items())
     blocks = (
         Table("Stages", ("stage", *_COLUMNS), stages),
         Table("Configuration", ("key", "value"), config, folded=True),
@@ -25,3 +27,8 @@ def run_facts(record: Mapping[str, Any]) -> Section:
         Table("Inputs", ("key", "digest of its content"), inputs, folded=True),
     )
     return Section("run", "The run", blocks)
+
+
+def _part(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = record.get(name)
+    return part if isinstance(part, Mapping) else {}

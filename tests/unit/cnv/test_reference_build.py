@@ -148,6 +148,13 @@ def test_a_reference_that_was_changed_is_refused(inputs, tmp_path):
     (folder / "reference.json").write_text(json.dumps({**whole, "digests": digests}))
     with pytest.raises(InputError, match="lies on p9, which is no contig of the reference"):
         read_reference(folder)
+    (folder / "genes.tsv").write_text(table)
+    bins = (folder / "bins.tsv").read_text()
+    (folder / "bins.tsv").write_text(bins.replace("\t1001\t", f"\t{10**20}\t", 1))
+    digests = {name: file_digest(folder / name) for name in digests}
+    (folder / "reference.json").write_text(json.dumps({**whole, "digests": digests}))
+    with pytest.raises(InputError, match=r"reference\.json is damaged .*too large"):
+        read_reference(folder)
     (folder / "genes.tsv").unlink()
     with pytest.raises(InputError, match=r"genes\.tsv: is missing"):
         read_reference(folder)

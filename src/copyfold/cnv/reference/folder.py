@@ -251,7 +251,7 @@ def read_reference(path: Path) -> Reference:
             int(manifest["bin_size"]),
             dict(manifest["parameters"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{path}: a table or reference.json is damaged ({error}); build the reference again") from None
     for gene in reference.genes:
         if reference.find_contig(gene.contig) is None:
