@@ -213,6 +213,7 @@ def shortened(text: str, longest: int) -> str:
 
 def padded_range(values: np.ndarray, share: float = 0.05) -> tuple[float, float]:
     """Least and largest value with a margin, those beyond 1e100 left out; (0, 1) without any."""
+    values = np.asarray(values, np.float64)
     known = values[np.abs(values) < 1e100]  # nor is NaN
     if not known.size:
         return 0.0, 1.0
