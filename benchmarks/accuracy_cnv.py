@@ -36,12 +36,17 @@ from copyfold.engine import pick_device
 from intervals import coverage, measure, place_genes
 
 OURS, BARE = "copyfold", "copyfold without bins_path"
-_COUNT_MODEL = {"architecture": "10_count_model", "hmm": "10_count_hmm", "cnv": "10_count_caller"}
+_COUNT_MODEL = {
+    "architecture": "10_count_model",
+    "hmm": "10_count_hmm",
+    "cnv": "10_count_caller",
+    "hmm_low_cov_threshold": 1,
+}
 DESIGNS: dict[str, dict[str, Any]] = {
-    OURS: {**_COUNT_MODEL, "hmm_low_cov_threshold": 1},
+    OURS: _COUNT_MODEL,
     "documents (experiment 32)": {},
     "pca_baseline": {"architecture": "pca_baseline"},
-    BARE: {**_COUNT_MODEL, "hmm_low_cov_threshold": 1},
+    BARE: _COUNT_MODEL,
 }
 VARIATIONS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "shallow": ("hard", {"depth": {"median": 25.0}}),

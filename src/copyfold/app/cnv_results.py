@@ -85,7 +85,7 @@ def read_results(run: Path, record: Mapping[str, Any], lineages: Path | None, co
             results = replace(
                 results,
                 noise=_noise(reader, _rows(store, sample_ids), console),
-                genes=tuple(_with_raw_level(gene, store, results.medians, sample_ids) for gene in genes),
+                genes=_with_raw_levels(genes, store, results.medians, sample_ids),
             )
     return replace(results, unread=tuple(attempt.failures))
 
@@ -243,19 +243,30 @@ def _noise(reader: CopyRatioReader, rows: np.ndarray, console: Console) -> np.nd
     return noise
 
 
-def _with_raw_level(gene: GeneResult, store: Store, medians: np.ndarray, sample_ids: np.ndarray) -> GeneResult:
-    """The gene with its typical depth over the isolates' medians, before any model."""
+def _with_raw_levels(
+    genes: Sequence[GeneResult], store: Store, medians: np.ndarray, sample_ids: np.ndarray
+) -> tuple[GeneResult, ...]:
+    """The genes with their typical depth over the isolates' medians, before any model."""
     usable = medians >= 1
-    if gene.place is None or not usable.any():
-        return gene
-    found = find_gene_bins(gene.place, store.contigs)
-    parts = []
+    places = {gene.name: find_gene_bins(gene.place, store.contigs) for gene in genes if gene.place is not None}
+    if not usable.any() or not places:
+        return tuple(genes)
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in places}
     for first in range(0, store.n_samples, _BATCH_SAMPLES):
-        parts.append(store.counts[first : first + _BATCH_SAMPLES][:, found.bins])
+        for name, found in places.items():
+            parts[name].append(store.counts[first : first + _BATCH_SAMPLES][:, found.bins])
         release_pages(store.counts)
-    depth = np.concatenate(parts).astype(np.float64) @ (found.weights / found.weights.sum())
-    levels = depth[_rows(store, sample_ids)][usable] / medians[usable]
-    return replace(gene, raw_level=float(np.median(levels)))
+    rows = _rows(store, sample_ids)[usable]
+    levels = {
+        name: np.concatenate(parts[name]).astype(np.float64) @ (found.weights / found.weights.sum())
+        for name, found in places.items()
+    }
+    return tuple(
+        replace(gene, raw_level=float(np.median(levels[gene.name][rows] / medians[usable])))
+        if gene.name in levels
+        else gene
+        for gene in genes
+    )
 
 
 def _rows(store: Store, samples: np.ndarray) -> np.ndarray:

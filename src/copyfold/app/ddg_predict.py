@@ -15,7 +15,7 @@ from copyfold.core.console import Console
 from copyfold.core.files import atomic_folder, atomic_path, write_text
 from copyfold.ddg.assays import PlacedAssay, place_assay, read_assay
 from copyfold.ddg.mutations import parse_mutation
-from copyfold.ddg.predictor.lactamases import standard_numbers
+from copyfold.ddg.predictor.lactamases import StandardNumbers, standard_numbers
 from copyfold.ddg.predictor.numbering import NUMBERINGS
 from copyfold.ddg.predictor.predictor import ADDITIVE, Prediction, Scan, StabilityPredictor
 from copyfold.ddg.sequences import AMINO_ACIDS
@@ -123,8 +123,9 @@ def scan_protein(source: ProteinSource, out: Path, console: Console, dms: Sequen
         predictor = StabilityPredictor.load()
         scan = predictor.scan(protein)
         placed = [place_assay(assay, scan) for assay in assays]
-        table, statements = scan_table(scan, placed), _statements(protein, predictor)
-        statements[-1:-1] = [*_numbering_statement(scan), *(_agreement(one) for one in placed)]
+        standard = standard_numbers(scan.protein.sequence)
+        table, statements = scan_table(scan, standard, placed), _statements(protein, predictor)
+        statements[-1:-1] = [*_numbering_statement(standard), *(_agreement(one) for one in placed)]
         _write_predictions(folder / "scan.csv", table, statements)
         console.say("drawing")
         write_heatmap(scan.ddg, scan.protein.sequence, _labels(scan), _title(protein), folder)
@@ -141,8 +142,15 @@ def scan_protein(source: ProteinSource, out: Path, console: Console, dms: Sequen
     return scan
 
 
-def scan_table(scan: Scan, assays: Sequence[PlacedAssay] = ()) -> pd.DataFrame:
+def scan_table(scan: Scan, standard: StandardNumbers | None, assays: Sequence[PlacedAssay]) -> pd.DataFrame:
     """Each residue's 19 substitutions, as rows of a table of predictions with the residue's own columns behind.
+
+    Parameters
+    ----------
+    scan : Scan
+    standard : StandardNumbers or None
+        Of its residues, if it is a β-lactamase.
+    assays : sequence of PlacedAssay
 
     Returns
     -------
@@ -152,7 +160,6 @@ def scan_table(scan: Scan, assays: Sequence[PlacedAssay] = ()) -> pd.DataFrame:
         and `dms_<name>` (higher = fitter) of each assay.
     """
     rows = []
-    standard = _standard_labels(scan)
     labels = _labels(scan)
     for index, wild_type in enumerate(scan.protein.sequence):
         reason = scan.reasons[index]
@@ -170,20 +177,18 @@ def scan_table(scan: Scan, assays: Sequence[PlacedAssay] = ()) -> pd.DataFrame:
                         "wild_type": wild_type,
                         "mutant": mutant,
                         "site_mean_ddg": scan.site_means[index],
-                        **({"standard_number": standard[index]} if standard else {}),
+                        **({} if standard is None else {"standard_number": standard.label(index)}),
                         **{f"dms_{assay.name}": assay.scores[index, column] for assay in assays},
                     }
                 )
     return pd.DataFrame(rows)
 
 
-def _numbering_statement(scan: Scan) -> list[str]:
-    found = standard_numbers(scan.protein.sequence)
-    if found is None:
+def _numbering_statement(standard: StandardNumbers | None) -> list[str]:
+    if standard is None:
         return []
-    n_known, n = int((found.numbers >= 0).sum()), len(found.numbers)
-    text = f"standard_number: {found.scheme.upper()}, of {n_known} of {n} residues; empty where none is known"
-    return [text]
+    n_known, n = int((standard.numbers >= 0).sum()), len(standard.numbers)
+    return [f"standard_number: {standard.scheme.upper()}, of {n_known} of {n} residues; empty where none is known"]
 
 
 def _agreement(assay: PlacedAssay) -> str:
@@ -192,12 +197,6 @@ def _agreement(assay: PlacedAssay) -> str:
         f"dms_{assay.name}: Spearman of score and -ddg_kcal_mol {assay.spearman:.3f} ({n} substitutions; "
         f"{assay.n_left_out} rows of the assay left out)"
     )
-
-
-def _standard_labels(scan: Scan) -> list[str]:
-    """Of a β-lactamase each residue's standard number, "" where none is known; of others nothing."""
-    found = standard_numbers(scan.protein.sequence)
-    return [] if found is None else [str(number) if number >= 0 else "" for number in found.numbers.tolist()]
 
 
 def _labels(scan: Scan) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,16 +74,11 @@ def read_predictions(path: Path, target: str, *, simulated: bool) -> TrainingRow
     InputError
         Missing, damaged, or of another format.
     """
-    try:
-        with path.open(encoding="utf-8") as lines:
-            if lines.readline().rstrip("\n") != f"# {PREDICTIONS_FORMAT}":
-                raise InputError(f"{path}: not predictions of format {PREDICTIONS_FORMAT}; train again")
+    with _reading(path, PREDICTIONS_FORMAT, "predictions"):
         table = pd.read_csv(path, comment="#", keep_default_na=False)
         parts = (np.flatnonzero(table["split"] == name) for name in Split._fields)
         clusters, values = table["cluster"].to_numpy(np.int64), table["target"].to_numpy(np.float32)
         names = table[["protein", "mutation", "source"]]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); train again") from None
     return TrainingRows(names, values, clusters, Split(*parts), target, simulated)
 
 
@@ -100,11 +97,18 @@ def read_proteins(path: Path) -> pd.DataFrame:
     InputError
         Missing, damaged, or of another format.
     """
+    with _reading(path, PROTEINS_FORMAT, "proteins"):
+        return pd.read_csv(path, comment="#", keep_default_na=False, dtype=str)[["protein", "sequence"]]
+
+
+@contextmanager
+def _reading(path: Path, form: str, what: str) -> Iterator[None]:
+    """Check that the file says it is of `form`, and tell what goes wrong while it is read."""
     try:
         with path.open(encoding="utf-8") as lines:
-            if lines.readline().rstrip("\n") != f"# {PROTEINS_FORMAT}":
-                raise InputError(f"{path}: not proteins of format {PROTEINS_FORMAT}; train again")
-        return pd.read_csv(path, comment="#", keep_default_na=False, dtype=str)[["protein", "sequence"]]
+            if lines.readline().rstrip("\n") != f"# {form}":
+                raise InputError(f"{path}: not {what} of format {form}; train again")
+        yield
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: cannot be read ({error}); train again") from None
 

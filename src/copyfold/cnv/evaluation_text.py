@@ -5,8 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from copyfold.cnv.evaluation import Evaluation, GeneMetrics, Metric, SegmentSummary
+from copyfold.cnv.evaluation import Evaluation, GeneMetrics, Metric
 from copyfold.cnv.families import PERCENTILES
+from copyfold.cnv.segment_summary import SegmentSummary
 
 _WIDTH = 100
 _METRICS_HEADER = ("Gene", "Mode", "MCC", "FNR", "PPV", "call_rate", "n_eval")

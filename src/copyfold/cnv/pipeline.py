@@ -29,13 +29,13 @@ from copyfold.cnv.callers import (
     spread_segments,
 )
 from copyfold.cnv.config import CnvConfig
-from copyfold.cnv.evaluation import SUMMARISED_COLUMNS, summarise_segments
 from copyfold.cnv.evaluation_text import format_evaluation
 from copyfold.cnv.inputs import CnvInputs
 from copyfold.cnv.models.architecture import Architecture, Depths, FitSession
 from copyfold.cnv.plugins import REGISTRIES
 from copyfold.cnv.recurrence import RecurrenceSettings
 from copyfold.cnv.recurrent_table import RECURRENT_NAME, scan_segments, write_recurrent
+from copyfold.cnv.segment_summary import SUMMARISED_COLUMNS, summarise_segments
 from copyfold.cnv.segmentation import ExpectedDepths, Segmenter, segment_table
 from copyfold.cnv.segments_file import SegmentsInOrder, segment_parts
 from copyfold.cnv.truth import read_sequence_types

@@ -20,9 +20,9 @@ from copyfold.cnv.evaluation import (
     KpscEvaluation,
     matthews,
     score,
-    summarise_segments,
     wilson_interval,
 )
+from copyfold.cnv.segment_summary import summarise_segments
 from copyfold.cnv.truth import GroundTruth, read_ground_truth
 from copyfold.errors import InputError
 

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from copyfold.cnv.evaluation import Evaluation, KpscEvaluation, summarise_segments
+from copyfold.cnv.evaluation import Evaluation, KpscEvaluation
 from copyfold.cnv.evaluation_text import format_evaluation
+from copyfold.cnv.segment_summary import summarise_segments
 from copyfold.cnv.truth import GroundTruth
 
 SAMPLES = [f"R{i}" for i in range(6)]

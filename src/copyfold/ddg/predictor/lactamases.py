@@ -64,6 +64,10 @@ class StandardNumbers:
     scheme: str
     numbers: np.ndarray
 
+    def label(self, index: int) -> str:
+        """Number of a residue as text, "" where none is known."""
+        return str(self.numbers[index]) if self.numbers[index] >= 0 else ""
+
 
 @cache
 def ambler_numbers(sequence: str) -> np.ndarray:
