@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from copyfold.cnv.countmodel import factors
 from copyfold.cnv.countmodel.decoder import decode
 from copyfold.cnv.countmodel.fitting import CountModel, checked_counts, plain_weight, row_digests
-from copyfold.cnv.countmodel.relatives import relative_offset
+from copyfold.cnv.countmodel.relatives import full_depth_offset, relative_offset
 from copyfold.cnv.countmodel.states import ABSENT, MIXED, MORE, ONE, StateChain, build_chain
 from copyfold.errors import InputError
 
@@ -112,7 +112,7 @@ def _expect_chunk(
             counts,
             expected,
             dispersion,
-            effects.dispersion,
+            effects.dispersion + effects.baseline_variance.astype(np.float32),
             chain,
             ends=model.ends,
             offset=offset,
@@ -127,6 +127,8 @@ def _expect_chunk(
                     counts, expected, both, decoded, chain, model.relatives, trained, s.relative_similarity
                 )
             coefficients = factors.isolate_step(counts, coefficients, effects, both, weight, s, repeats=2)
+            if offset is not None:
+                offset = full_depth_offset(effects, coefficients, offset)
             expected = factors.expected_depth(effects, coefficients)
     return Expectation(expected, dispersion, coefficients)
 
@@ -168,7 +170,7 @@ def decode_isolates(
         checked_counts(counts[:, bins]),
         expected[:, bins],
         dispersion,
-        model.effects.dispersion[bins],
+        (model.effects.dispersion + model.effects.baseline_variance.astype(np.float32))[bins],
         chain,
         ends=ends,
         watched_bins=watched_bins,

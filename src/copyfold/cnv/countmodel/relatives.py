@@ -16,6 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.special import ndtr
 
 from copyfold.cnv.countmodel.decoder import Decoded, DepthOffset
+from copyfold.cnv.countmodel.factors import BinEffects
 from copyfold.cnv.countmodel.states import ABSENT, ONE, StateChain
 
 PRIOR_SHARE = 0.03
@@ -23,6 +24,12 @@ PRIOR_SHARE = 0.03
 
 LEVEL_RANGE = (0.38, 0.95)
 """Levels of divergent bins: uniform in between."""
+
+SUNKEN = 1.5
+"""Prior standard deviations below its prediction from which a baseline is that of divergent isolates."""
+
+FULL_SHARE = 0.3
+"""Prior probability that an isolate is not divergent in such a bin."""
 
 
 class Relatives(NamedTuple):
@@ -132,6 +139,31 @@ def relative_offset(
     share = 1 / (1 + np.exp(np.clip(log_one - log_divergent, -30, 30)))
     return DepthOffset(
         np.where(on, np.log(level), 0).astype(np.float32), np.where(on, np.clip(share, 0, 0.98), 0).astype(np.float32)
+    )
+
+
+def full_depth_offset(effects: BinEffects, coefficients: np.ndarray, offset: DepthOffset) -> DepthOffset:
+    """Add the depth that bins are predicted to have where the cohort's baseline lies far below it.
+
+    Where most isolates of the fit are divergent, so is the baseline, and an isolate that is not seems to have more than
+    one copy. Where relatives say something, it holds.
+
+    Parameters
+    ----------
+    effects : BinEffects
+    offset : DepthOffset
+        What relatives say.
+
+    Returns
+    -------
+    DepthOffset
+    """
+    factors = coefficients[:, effects.covariates.shape[1] :]
+    shortfall = effects.baseline_prior - effects.baseline - factors @ effects.loadings.T
+    free = (shortfall > SUNKEN * effects.baseline_prior_sd) & effects.reliable & (offset.share == 0)
+    return DepthOffset(
+        np.where(free, shortfall, offset.log_ratio).astype(np.float32),
+        np.where(free, FULL_SHARE, offset.share).astype(np.float32),
     )
 
 
