@@ -31,7 +31,7 @@ from copyfold.cnv.countmodel import (
     expect_isolates,
     fit_count_model,
 )
-from copyfold.cnv.simulation import SimulatedCohort, preset, simulate, true_copies
+from copyfold.cnv.simulation import SimulatedCohort, mapped_shares, preset, simulate, true_copies
 
 
 def evaluate(
@@ -64,7 +64,7 @@ def evaluate(
                 "lineages": lineages,
                 "isolates": int(chosen.sum()),
                 "blaSHV MCC": float(matthews_corrcoef(true[scored] >= 1.7, cn[scored] >= 2)),
-                **bin_scores(cohort, copies, calls.bin_class == 3, calls.bin_class == 0, chosen),
+                **bin_scores(cohort, copies, mapped_shares(cohort), calls.bin_class == 3, calls.bin_class == 0, chosen),
                 "cover, one": float(inside[one].mean()),
                 "cover, more": f"{inside[more].mean():.3f} of {more.sum()}" if more.any() else "none",
                 "seconds": f"{fitted - began:.0f} + {called - fitted:.0f}",

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from copyfold.cnv.simulation import hs11286_geometry, preset, simulate, true_copies
+from copyfold.cnv.simulation import hs11286_geometry, mapped_shares, preset, simulate, true_copies
 from copyfold.cnv.simulation.cohort import SimulatedCohort
 from copyfold.cnv.simulation.counting import gc_response, negative_binomial, smooth_wave
 from copyfold.cnv.simulation.events import mean_copies
@@ -122,6 +122,26 @@ def test_counts_stand_at_the_true_copies_within_their_own_error() -> None:
         assert chosen.sum() > 100
         assert abs(excess) < 4.5 * np.sqrt(variance.sum())
     assert cohort.counts[copies == 0].max() == 0
+
+
+def test_diverged_bins_show_the_reads_of_their_mapped_share() -> None:
+    lineages = {"divergent_bin_share": 0.2, "divergent_factor": (0.4, 0.9), "singleton_rate": 0.5}
+    cohort = simulate(plain(lineages=lineages), 40, 12)
+    shares, copies = mapped_shares(cohort), true_copies(cohort)
+    depth = cohort.samples["depth"].to_numpy()[:, None]
+    dispersion = cohort.samples["dispersion"].to_numpy()[:, None]
+    width = (cohort.contigs.end - cohort.contigs.start) / 1000
+    single = depth * width * cohort.geometry.mappability
+    for low, high in ((0.39, 0.5), (0.5, 0.7), (0.7, 0.9), (0.999, 1.001)):
+        chosen = (copies > 0) & (single > 0) & (shares > low) & (shares < high)
+        mean = (single * copies * shares)[chosen]
+        variance = mean + np.broadcast_to(dispersion, copies.shape)[chosen] * mean**2
+        assert chosen.sum() > 1000
+        assert abs((cohort.counts[chosen] - mean).sum()) < 4.5 * np.sqrt(variance.sum())
+    names = cohort.samples["ST"].to_numpy()
+    same = names[:, None] == names
+    assert (np.abs(shares[:, None] - shares).max(axis=2) == 0)[same].all()
+    assert len(np.unique(shares, axis=0)) == len(np.unique(names))
 
 
 def test_counts_follow_the_negative_binomial() -> None:

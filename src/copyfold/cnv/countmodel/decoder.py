@@ -64,6 +64,7 @@ def decode(
     *,
     ends: SharedEnds | None = None,
     offset: DepthOffset | None = None,
+    gain_odds: np.ndarray | None = None,
     watched_bins: Sequence[int] = (),
     borders: Sequence[int] | None = None,
     n_threads: int | None = None,
@@ -83,6 +84,9 @@ def decode(
     ends : SharedEnds, optional
         Where absent runs are known to end.
     offset : DepthOffset, optional
+    gain_odds : numpy.ndarray, (n, B), optional
+        Odds of at least two copies that something beside the isolate's reads speaks for, bin by bin: a factor of the
+        likelihood of all such states.
     watched_bins : sequence of int
         Bins whose full posteriors are wanted.
     borders : sequence of int, optional
@@ -105,6 +109,7 @@ def decode(
         ends = SharedEnds.none(n_bins)
     if offset is None:
         offset = DepthOffset(np.empty((n, 0), np.float32), np.empty((n, 0), np.float32))
+    odds = np.empty((n, 0), np.float32) if gain_odds is None else np.ascontiguousarray(gain_odds, np.float32)
     decoded = Decoded(
         np.empty((n, n_bins, 4), np.float32),
         np.empty((n, n_bins), np.float32),
@@ -124,6 +129,7 @@ def decode(
             ends,
             offset.log_ratio[batch],
             offset.share[batch],
+            odds[batch],
             watched,
             chains,
             expected[batch],

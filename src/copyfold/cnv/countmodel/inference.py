@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from copyfold.cnv.countmodel import factors
 from copyfold.cnv.countmodel.decoder import decode
 from copyfold.cnv.countmodel.fitting import CountModel, checked_counts, plain_weight, row_digests
-from copyfold.cnv.countmodel.relatives import full_depth_offset, relative_offset
+from copyfold.cnv.countmodel.relatives import full_depth_offset, relative_offset, relatives_gain_odds
 from copyfold.cnv.countmodel.states import ABSENT, MIXED, MORE, ONE, StateChain, build_chain
 from copyfold.errors import InputError
 
@@ -166,6 +166,9 @@ def decode_isolates(
     ends = model.ends
     if ends is not None:
         ends = ends._replace(level=ends.level[bins], weight=ends.weight[bins], absent=ends.absent[bins])
+    odds = None
+    if model.relatives is not None:
+        odds = relatives_gain_odds(counts, expected, model.relatives, model.settings.relative_similarity)[:, bins]
     decoded, _ = decode(
         checked_counts(counts[:, bins]),
         expected[:, bins],
@@ -173,6 +176,7 @@ def decode_isolates(
         (model.effects.dispersion + model.effects.baseline_variance.astype(np.float32))[bins],
         chain,
         ends=ends,
+        gain_odds=odds,
         watched_bins=watched_bins,
         borders=model.borders if bins == slice(None) else None,
         n_threads=n_threads,

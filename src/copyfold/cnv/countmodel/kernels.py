@@ -278,7 +278,18 @@ def summarise(reads, expected, dispersion, state_probability, chain: StateChain,
 
 @compiled
 def decode_batch(
-    counts, dispersion, extra, chain: StateChain, ends, offset, offset_share, watched, borders, expected, results
+    counts,
+    dispersion,
+    extra,
+    chain: StateChain,
+    ends,
+    offset,
+    offset_share,
+    gain_odds,
+    watched,
+    borders,
+    expected,
+    results,
 ):
     """Decode a batch of isolates; see `decoder.decode` for the arguments.
 
@@ -302,6 +313,11 @@ def decode_batch(
                     emit(y, mean, alpha, chain.emissions, ends.level[b], ends.weight[b], reduced_row)
                     for k in range(n_rows):
                         row[k] += share * (reduced_row[k] - row[k])
+                odds = float(gain_odds[i, b]) if gain_odds.size else 1.0
+                if odds != 1.0:
+                    for k in range(n_rows):
+                        if chain.gained[k]:
+                            row[k] *= odds
                 for k in range(n_rows):
                     emission[b, k, lane] = row[k]
         results.log_likelihood[first : first + LANES] = 0.0

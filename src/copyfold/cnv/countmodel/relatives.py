@@ -28,6 +28,15 @@ LEVEL_RANGE = (0.38, 0.95)
 SUNKEN = 1.5
 """Prior standard deviations below its prediction from which a baseline is that of divergent isolates."""
 
+LEAST_MEMBERS = 4
+"""Members from which a group says what its lineage has twice."""
+
+MOST_ODDS = 20
+"""Odds of a gain, per bin, that relatives speak for at most."""
+
+ABSENT_BELOW = 0.25
+"""Ratio of reads to expected reads below which a bin is taken for absent without decoding."""
+
 FULL_SHARE = 0.3
 """Prior probability that an isolate is not divergent in such a bin."""
 
@@ -43,12 +52,15 @@ class Relatives(NamedTuple):
         What most members of the group lack.
     reads, expected : numpy.ndarray, (G, B), float32
         Sums over members of weighted reads and weighted expected reads, over bins with one copy.
+    gain_odds : numpy.ndarray, (G, B), uint8
+        `lineage_gain_odds`; 1 where the group says nothing.
     """
 
     bins: np.ndarray
     absent: np.ndarray
     reads: np.ndarray
     expected: np.ndarray
+    gain_odds: np.ndarray
 
 
 def learn_relatives(
@@ -87,7 +99,58 @@ def learn_relatives(
     member[group, np.arange(len(counts))] = 1
     reads, mean = _one_copy_sums(counts, expected, dispersion, decoded.state, chain)
     most = member @ absent.astype(np.float32) / member.sum(axis=1, keepdims=True) > 0.5
-    return Relatives(bins, most, member @ reads, member @ mean)
+    odds = np.ones((n_groups, counts.shape[1]), np.uint8)
+    for number in np.flatnonzero(np.bincount(group) >= LEAST_MEMBERS):
+        rows = group == number
+        odds[number] = lineage_gain_odds(counts[rows], expected[rows], dispersion[rows])
+    return Relatives(bins, most, member @ reads, member @ mean, odds)
+
+
+def lineage_gain_odds(counts: np.ndarray, expected: np.ndarray, dispersion: np.ndarray) -> np.ndarray:
+    """Return the odds, bin by bin, that a member of a group of relatives has at least two copies.
+
+    What a lineage has twice its members have, and shallow ones alone cannot show a short duplication. Reads say for
+    each member how much likelier two copies are than one; the share of members that have two maximises the likelihood
+    of all (expectation–maximisation of a mixture of the two).
+
+    Parameters
+    ----------
+    counts, expected : numpy.ndarray, (n, B), float32, reads
+    dispersion : numpy.ndarray, (n, B), float32
+
+    Returns
+    -------
+    numpy.ndarray, (B,), uint8
+        The share counted as if one member more had one copy, over its complement: 1 to `MOST_ODDS`, rounded down.
+    """
+    size = 1 / np.maximum(dispersion, 1e-6)
+    log_ratio = counts * np.log(2) - (counts + size) * np.log((size + 2 * expected) / (size + expected))
+    ratio = np.exp(np.clip(log_ratio, -20, 20))
+    share = np.full(counts.shape[1], 0.5)
+    for _ in range(20):
+        share = (share * ratio / (share * ratio + 1 - share)).mean(axis=0)
+    share *= len(counts) / (len(counts) + 1)
+    return np.clip(share / (1 - share), 1, MOST_ODDS).astype(np.uint8)
+
+
+def relatives_gain_odds(
+    counts: np.ndarray, expected: np.ndarray, relatives: Relatives, similarity: float
+) -> np.ndarray:
+    """Return the `gain_odds` of each isolate's relatives, (n, B), uint8; 1 for isolates without relatives.
+
+    Parameters
+    ----------
+    counts, expected : numpy.ndarray, (n, B), float32, reads
+        Reads, and what they would be at one copy: bins with less than `ABSENT_BELOW` of it are taken for absent.
+    relatives : Relatives
+    similarity : float
+        As in `learn_relatives`.
+    """
+    absent = counts[:, relatives.bins] < ABSENT_BELOW * expected[:, relatives.bins]
+    alike = _jaccard(absent, relatives.absent)
+    group = alike.argmax(axis=1)
+    near = alike[np.arange(len(alike)), group] > similarity
+    return np.where(near[:, None], relatives.gain_odds[group], np.uint8(1))
 
 
 def relative_offset(

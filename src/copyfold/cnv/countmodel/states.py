@@ -91,6 +91,8 @@ class StateChain(NamedTuple):
         The state of plainly one copy.
     absent : int
         The state of plainly no copy.
+    gained : numpy.ndarray, (R,), bool
+        Emissions of states that stand for at least two copies.
     emissions : Emissions
     """
 
@@ -108,6 +110,7 @@ class StateChain(NamedTuple):
     reset: float
     plain: int
     absent: int
+    gained: np.ndarray
     emissions: Emissions
 
 
@@ -296,8 +299,11 @@ def assemble_chain(
         settings.outlier,
     )
     kept = transition * (1.0 - settings.reset)
+    emission_row = np.array([unique.index(row) for row in rows])
+    gained = np.zeros(len(unique), bool)
+    gained[emission_row[np.asarray(copies) >= 2]] = True
     return StateChain(
-        np.array([unique.index(row) for row in rows]),
+        emission_row,
         np.asarray(state_class, np.int64),
         np.asarray(copies, float),
         np.asarray(start, float),
@@ -307,6 +313,7 @@ def assemble_chain(
         settings.reset,
         plain,
         absent,
+        gained,
         emissions,
     )
 

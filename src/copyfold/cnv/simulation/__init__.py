@@ -4,7 +4,7 @@
 (`hs11286_geometry`, or `like` a depth table); `write_cohort` writes it as stores and truth tables.
 """
 
-from copyfold.cnv.simulation.cohort import SimulatedCohort, simulate, true_copies
+from copyfold.cnv.simulation.cohort import SimulatedCohort, mapped_shares, simulate, true_copies
 from copyfold.cnv.simulation.geometry import Geometry, hs11286_geometry
 from copyfold.cnv.simulation.settings import PRESETS, SimulationSettings, load_settings, preset
 from copyfold.cnv.simulation.table import like
@@ -18,6 +18,7 @@ __all__ = [
     "hs11286_geometry",
     "like",
     "load_settings",
+    "mapped_shares",
     "preset",
     "simulate",
     "true_copies",

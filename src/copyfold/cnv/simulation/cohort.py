@@ -10,7 +10,7 @@ import pandas as pd
 from copyfold.cnv.simulation.counting import negative_binomial
 from copyfold.cnv.simulation.events import EventList, mean_copies
 from copyfold.cnv.simulation.geometry import Geometry, hs11286_geometry
-from copyfold.cnv.simulation.isolates import Isolate, cohort_background, draw_isolate
+from copyfold.cnv.simulation.isolates import Isolate, cohort_background, draw_isolate, lineage_named
 from copyfold.cnv.simulation.plasmids import FAMILIES, GENES, column_weights
 from copyfold.cnv.simulation.settings import SimulationSettings, changed
 from copyfold.cnv.store import Contigs
@@ -160,6 +160,25 @@ def true_copies(cohort: SimulatedCohort) -> np.ndarray:
         mine = slice(borders[row], borders[row + 1])
         copies[row] = mean_copies(start, end, x0[mine], x1[mine], level[mine])
     return copies
+
+
+def mapped_shares(cohort: SimulatedCohort) -> np.ndarray:
+    """Share of every bin's reads that still map where the isolate's lineage is diverged, 1 elsewhere.
+
+    Two copies of a bin of share one half show the reads of one.
+
+    Parameters
+    ----------
+    cohort : SimulatedCohort
+
+    Returns
+    -------
+    numpy.ndarray, (n_samples, n_bins), float32
+    """
+    background = cohort_background(cohort.settings, cohort.geometry, cohort.seed)
+    names, of_sample = np.unique(cohort.samples["ST"].to_numpy(dtype=np.str_), return_inverse=True)
+    shares = np.stack([lineage_named(background, name).divergence for name in names.tolist()])
+    return shares.astype(np.float32)[of_sample]
 
 
 def _samples_table(sample_ids: np.ndarray, isolates: list[Isolate]) -> pd.DataFrame:

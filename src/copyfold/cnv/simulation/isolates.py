@@ -198,15 +198,23 @@ def panel_copies(geometry: Geometry, events: EventList) -> np.ndarray:
     return mean_copies(intervals[:, 0], intervals[:, 1], events.x0, events.x1, events.copies)
 
 
+def lineage_named(background: Background, name: str) -> Lineage:
+    """The lineage of this name: one of the common ones, or the only isolate's own."""
+    number = int(name.removeprefix("ST"))
+    if number < FIRST_SINGLETON_ST:
+        return background.common[number - FIRST_COMMON_ST]
+    return draw_lineage(
+        name,
+        stream(background.seed, _SINGLETON, number - FIRST_SINGLETON_ST),
+        background.settings,
+        background.geometry,
+        background.islands,
+    )
+
+
 def _draw_lineage_of(background: Background, number: int, rng: np.random.Generator) -> Lineage:
     if rng.random() < background.settings.lineages.singleton_rate:
-        return draw_lineage(
-            f"ST{FIRST_SINGLETON_ST + number}",
-            stream(background.seed, _SINGLETON, number),
-            background.settings,
-            background.geometry,
-            background.islands,
-        )
+        return lineage_named(background, f"ST{FIRST_SINGLETON_ST + number}")
     return background.common[int(rng.choice(len(background.common), p=background.weights))]
 
 
