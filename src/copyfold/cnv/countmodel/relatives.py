@@ -121,7 +121,7 @@ def lineage_gain_odds(counts: np.ndarray, expected: np.ndarray, dispersion: np.n
     Returns
     -------
     numpy.ndarray, (B,), uint8
-        The share counted as if one member more had one copy, over its complement: 1 to `MOST_ODDS`, rounded down.
+        The share counted as if one member more had one copy, over its complement: whole, 1 to `MOST_ODDS`.
     """
     size = 1 / np.maximum(dispersion, 1e-6)
     log_ratio = counts * np.log(2) - (counts + size) * np.log((size + 2 * expected) / (size + expected))
@@ -130,7 +130,7 @@ def lineage_gain_odds(counts: np.ndarray, expected: np.ndarray, dispersion: np.n
     for _ in range(20):
         share = (share * ratio / (share * ratio + 1 - share)).mean(axis=0)
     share *= len(counts) / (len(counts) + 1)
-    return np.clip(share / (1 - share), 1, MOST_ODDS).astype(np.uint8)
+    return np.clip(np.rint(share / (1 - share)), 1, MOST_ODDS).astype(np.uint8)
 
 
 def relatives_gain_odds(

@@ -208,6 +208,28 @@ class TestDecode:
         np.testing.assert_allclose(changed[0, 80:90], 0.25 * expected[0, 80:90], rtol=1e-5)
         np.testing.assert_array_equal(changed[1:], expected[1:])
 
+    def test_odds_of_a_gain_multiply_its_likelihood(self):
+        counts, expected, dispersion, extra = self.simulate()
+        counts[0, 80:83] = np.round(1.45 * expected[0, 80:83])
+        plain, _ = decode(counts, expected, dispersion, extra, CHAIN)
+        odds = np.ones(counts.shape)
+        same, _ = decode(counts, expected, dispersion, extra, CHAIN, gain_odds=odds)
+        for before, after in zip(plain, same, strict=True):
+            np.testing.assert_array_equal(before, after)
+        odds[0, 80:83] = 20
+        found, _ = decode(counts, expected, dispersion, extra, CHAIN, gain_odds=odds)
+        more, before = (part.classes[0, 81, MORE].astype(float) for part in (found, plain))
+        assert more > before
+        np.testing.assert_array_equal(found.classes[1:], plain.classes[1:])
+
+    def test_odds_concern_states_of_two_copies_and_more_only(self):
+        of_row = [CHAIN.copies[CHAIN.emission_row == row] for row in range(len(CHAIN.gained))]
+        assert all(
+            (copies >= 2).all() if gained else (copies < 2).all()
+            for copies, gained in zip(of_row, CHAIN.gained, strict=True)
+        )
+        assert 0 < CHAIN.gained.sum() < len(CHAIN.gained)
+
 
 def test_atoms_are_found():
     rng = np.random.default_rng(0)

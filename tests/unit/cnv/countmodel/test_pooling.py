@@ -5,9 +5,17 @@ import pytest
 
 from copyfold.cnv.countmodel import CountModelSettings, bin_covariates
 from copyfold.cnv.countmodel.baseline import start_baseline, start_effects
-from copyfold.cnv.countmodel.decoder import Decoded
+from copyfold.cnv.countmodel.decoder import Decoded, DepthOffset
 from copyfold.cnv.countmodel.ends import learn_ends
-from copyfold.cnv.countmodel.relatives import learn_relatives, relative_offset
+from copyfold.cnv.countmodel.relatives import (
+    LEAST_MEMBERS,
+    MOST_ODDS,
+    full_depth_offset,
+    learn_relatives,
+    lineage_gain_odds,
+    relative_offset,
+    relatives_gain_odds,
+)
 from copyfold.cnv.countmodel.states import ABSENT, ONE, SHARED_END, build_chain
 
 SETTINGS = CountModelSettings()
@@ -117,3 +125,78 @@ class TestRelatives:
         cohort[0][0, 80:84] = 0.6 * DEPTH  # in one member only
         offset = relative_offset(*cohort, CHAIN, self.learn(cohort), np.ones(16, bool), SETTINGS.relative_similarity)
         assert (offset.share[0, 80:84] == 0).all()
+
+    def test_what_a_lineage_has_twice_speaks_for_its_members_only(self, cohort):
+        counts, expected, _, _ = cohort
+        counts[:8, 80:84] = np.random.default_rng(4).poisson(2 * expected[:8, 80:84])
+        relatives = self.learn(cohort)
+        found = relatives_gain_odds(counts, expected, relatives, SETTINGS.relative_similarity)
+        assert (found[:8, 80:84] == 8).all()  # eight of eight, and one more that has not
+        assert (np.delete(found, np.arange(80, 84), axis=1) == 1).all()
+        assert (found[8:] == 1).all()
+        stranger = relatives_gain_odds(expected[:1], expected[:1], relatives, SETTINGS.relative_similarity)
+        assert (stranger == 1).all()
+
+    def test_few_relatives_say_nothing(self, cohort):
+        counts, expected, dispersion, decoded = cohort
+        counts[:8, 80:84] = 2 * DEPTH
+        kept = np.r_[: LEAST_MEMBERS - 1, 8:16]
+        few = counts[kept], expected[kept], dispersion[kept], Decoded(*(part[kept] for part in decoded))
+        assert (self.learn(few).gain_odds == 1).all()
+
+
+class TestLineageGainOdds:
+    def odds(self, copies, depth, n):
+        expected = np.full((n, len(copies)), depth, np.float32)
+        counts = np.random.default_rng(5).poisson(expected * np.asarray(copies)).astype(np.float32)
+        return lineage_gain_odds(counts, expected, np.full(expected.shape, 0.01, np.float32))
+
+    def test_shallow_members_speak_together(self):
+        np.testing.assert_array_equal(self.odds([1, 2, 2.5, 6, 0, 0.6], 20, 60), [1, 20, 20, 20, 1, 1])
+
+    def test_share_of_members_is_that_of_the_mixture(self):
+        copies = np.ones((100, 1))
+        copies[:90] = 2
+        counts = np.random.default_rng(6).poisson(200 * copies).astype(np.float32)
+        found = lineage_gain_odds(counts, np.full((100, 1), 200, np.float32), np.full((100, 1), 1e-3, np.float32))
+        assert found[0] == round((90 / 101) / (1 - 90 / 101))
+
+    def test_one_amplified_member_does_not_speak_for_the_others(self):
+        counts = np.full((6, 1), DEPTH, np.float32)
+        counts[0] = 60 * DEPTH
+        expected = np.full((6, 1), DEPTH, np.float32)
+        assert lineage_gain_odds(counts, expected, np.full((6, 1), 0.01, np.float32))[0] == 1
+
+    def test_no_reads_expected_say_nothing(self):
+        nothing = np.zeros((50, 3), np.float32)
+        assert (lineage_gain_odds(nothing, nothing, nothing) == 1).all()
+        assert np.iinfo(np.uint8).max >= MOST_ODDS
+
+
+class TestFullDepth:
+    """Fifty bins of mappability 1, the last of 0.6; the baseline of bins 7 and 49 is that of diverged isolates."""
+
+    @pytest.fixture
+    def effects(self):
+        counts = np.random.default_rng(0).poisson(DEPTH, (40, 50)).astype(np.float32)
+        effects = start_effects(counts, None, np.r_[np.ones(49), 0.6], np.ones(50), SETTINGS)
+        baseline = effects.baseline.copy()
+        baseline[[7, 49]] -= 0.35
+        return effects._replace(baseline=baseline, loadings=np.zeros((50, 1)), loading_variance=np.ones(1))
+
+    def offset(self, effects, factor=0.0):
+        nothing = np.zeros((2, 50), np.float32)
+        nothing[1, 7] = 0.5  # relatives of the second isolate speak about the bin
+        return full_depth_offset(effects, np.array([[0.0, factor], [0.0, factor]]), DepthOffset(-nothing, nothing))
+
+    def test_prediction_is_the_alternative_where_the_baseline_has_sunk(self, effects):
+        offset = self.offset(effects)
+        np.testing.assert_array_equal(np.argwhere(offset.share > 0), [[0, 7], [1, 7]])
+        assert offset.log_ratio[0, 7] == pytest.approx(0.35)
+        assert offset.log_ratio[1, 7] == -0.5
+
+    def test_factors_that_lower_a_bin_count(self, effects):
+        effects.loadings[20] = -0.3
+        offset = self.offset(effects, factor=1.0)
+        assert offset.log_ratio[0, 20] == pytest.approx(0.3)
+        assert (self.offset(effects, factor=-1.0).share[:, 20] == 0).all()
