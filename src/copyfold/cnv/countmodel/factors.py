@@ -21,8 +21,8 @@ from copyfold.cnv.countmodel.settings import CountModelSettings
 MAX_BASELINE_SHIFT = 3.5
 """Prior standard deviations beyond which a baseline cannot move: a bin that most isolates have twice stays put."""
 
-MAX_FACTOR_SHIFT = 0.35
-"""Log depth (a ratio of 1.42) that factors may add to a bin of several isolates whose reads are not of two copies."""
+FACTOR_SHIFTS = (0.15, 0.25, 0.35)
+"""Log depths (ratios of 1.16, 1.28, 1.42) from which on what factors add to a bin of several isolates is looked at."""
 
 LEAST_TWO = 1.65
 """Reads over those expected without factors from which they are of two copies, or of two diverged ones."""
@@ -183,12 +183,13 @@ def drop_copies(counts: np.ndarray, coefficients: np.ndarray, effects: BinEffect
         return effects
     shift = coefficients[:, q:].astype(np.float32) @ effects.loadings.T.astype(np.float32)
     several = max(3, round(0.002 * len(coefficients)))
-    shifted = shift > MAX_FACTOR_SHIFT
-    found = np.flatnonzero(shifted.sum(axis=0) >= several)
-    plain = expected_depth(select_bins(effects, found), coefficients) * np.exp(-shift[:, found])
-    ratio = (counts[:, found] * shifted[:, found]).sum(axis=0) / (plain * shifted[:, found]).sum(axis=0)
     loadings = effects.loadings.copy()
-    loadings[found[ratio > LEAST_TWO]] = 0
+    for least in FACTOR_SHIFTS:
+        shifted = shift > least
+        found = np.flatnonzero(shifted.sum(axis=0) >= several)
+        plain = expected_depth(select_bins(effects, found), coefficients) * np.exp(-shift[:, found])
+        ratio = (counts[:, found] * shifted[:, found]).sum(axis=0) / (plain * shifted[:, found]).sum(axis=0)
+        loadings[found[ratio > LEAST_TWO]] = 0
     return effects._replace(loadings=loadings)
 
 

@@ -19,7 +19,7 @@ from copyfold.cnv.countmodel.baseline import start_baseline, start_effects
 from copyfold.cnv.countmodel.decoder import Decoded, decode
 from copyfold.cnv.countmodel.ends import SharedEnds, learn_ends
 from copyfold.cnv.countmodel.factors import BinEffects
-from copyfold.cnv.countmodel.relatives import Relatives, learn_relatives
+from copyfold.cnv.countmodel.relatives import Relatives, learn_relatives, relatives_gain_odds
 from copyfold.cnv.countmodel.settings import CountModelSettings
 from copyfold.cnv.countmodel.states import build_chain
 from copyfold.cnv.countmodel.windows import window_excess
@@ -131,22 +131,29 @@ def _fit(
     n_factors = min(s.n_factors, len(counts) // 4)
     expected = factors.expected_depth(effects, coefficients)
     weight = factors.near_one_copy(counts, expected)
-    ends = relatives = None
+    ends = relatives = odds = None
     history = np.empty((s.n_rounds, 3))
     for fit_round in range(s.n_rounds):
         progress(2 * fit_round + 1, "decoding")
         dispersion = factors.isolate_dispersion(counts, expected, weight, effects.dispersion, s.dispersion_floor)
         decoded, expected = decode(
-            counts, expected, dispersion, effects.dispersion, chain, borders=borders, n_threads=n_threads
+            counts,
+            expected,
+            dispersion,
+            effects.dispersion,
+            chain,
+            gain_odds=odds,
+            borders=borders,
+            n_threads=n_threads,
         )
         weight = plain_weight(decoded)
         history[fit_round] = decoded.log_likelihood.mean() / counts.shape[1], weight.mean(), np.median(dispersion)
         both = factors.total_dispersion(dispersion, effects)
-        if fit_round + 1 == s.n_rounds:
-            if s.shared_ends:
-                ends = learn_ends(counts, expected, dispersion, effects.dispersion, decoded.state, chain)
-            if s.relatives:
-                relatives = learn_relatives(counts, expected, both, decoded, chain, trusted, s.relative_similarity)
+        if s.relatives:
+            relatives = learn_relatives(counts, expected, both, decoded, chain, trusted, s.relative_similarity)
+            odds = relatives_gain_odds(counts, expected, relatives, s.relative_similarity)
+        if s.shared_ends and fit_round + 1 == s.n_rounds:
+            ends = learn_ends(counts, expected, dispersion, effects.dispersion, decoded.state, chain)
         progress(2 * fit_round + 2, "expected depth")
         if fit_round == 0 and n_factors:
             for _ in range(2):

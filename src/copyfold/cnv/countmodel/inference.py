@@ -103,7 +103,9 @@ def _expect_chunk(
     coefficients = factors.start_coefficients(counts, effects, s)
     expected = factors.expected_depth(effects, coefficients)
     weight = factors.near_one_copy(counts, expected)
-    offset = None
+    offset = odds = None
+    if model.relatives is not None:
+        odds = relatives_gain_odds(counts, expected, model.relatives, s.relative_similarity)
     for left in reversed(range(s.n_decodings)):
         dispersion = factors.isolate_dispersion(counts, expected, weight, effects.dispersion, s.dispersion_floor)
         if not left and offset is None:
@@ -116,6 +118,7 @@ def _expect_chunk(
             chain,
             ends=model.ends,
             offset=offset,
+            gain_odds=odds,
             borders=model.borders,
             n_threads=n_threads,
         )
