@@ -61,6 +61,12 @@ def test_alignment_is_one_for_the_same_geometry_and_zero_for_a_constant():
     assert float(linear_cka(torch.ones(1, 3), patterns[:1])) == 0.0
 
 
+def test_gradients_of_the_alignment_are_those_of_finite_differences():
+    draw = torch.Generator().manual_seed(2)
+    left, right = (torch.randn(7, width, generator=draw, dtype=torch.float64, requires_grad=True) for width in (3, 5))
+    assert torch.autograd.gradcheck(linear_cka, (left, right))
+
+
 def test_a_latent_that_is_depth_alone_is_not_aligned():
     """Patterns are of depth over the sample's median, so depth cannot buy any alignment; over one median it could."""
     rng = np.random.default_rng(0)
