@@ -128,10 +128,13 @@ class Evaluation:
         self._names: list[str] = []
         self._sums = torch.zeros(0, device=data.device)
 
-    def __call__(self) -> dict[str, float]:
-        """The means, by name; puts the module in evaluation mode."""
+    def start(self) -> None:
+        """Put the module in evaluation mode and compute; on a GPU without waiting for the end."""
         self._module.train(False)
         self._run()
+
+    def means(self) -> dict[str, float]:
+        """What was computed, by name."""
         sums = self._ranks.add_up(self._sums).tolist()
         return {name: total / self._n_rows for name, total in zip(self._names, sums, strict=True)}
 

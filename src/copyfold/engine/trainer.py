@@ -13,7 +13,7 @@ import io
 import math
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,8 +97,20 @@ class _State:
     def keep_best(self, module: VAE, optimizer: torch.optim.Optimizer) -> None:
         """Copy weights and optimiser, which the next step changes in place."""
         states = {"model_state_dict": module.state_dict(), "optimizer_state_dict": optimizer.state_dict()}
-        self.best = copy.deepcopy(states)
+        kept, new = list(_tensors(self.best)), list(_tensors(states))
+        if len(kept) == len(new):  # on a GPU one kernel, where a deep copy takes milliseconds of the host
+            torch._foreach_copy_(kept, new)
+        else:
+            self.best = copy.deepcopy(states)
         self.best_is_new = True
+
+
+def _tensors(tree: Mapping[Any, Any]) -> Iterator[Tensor]:
+    for value in tree.values():
+        if isinstance(value, Mapping):
+            yield from _tensors(value)
+        elif isinstance(value, Tensor):
+            yield value
 
 
 def split_validation(n_rows: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -226,8 +238,10 @@ class Trainer:
             while state.epoch < settings.epochs and not self._out_of_patience(state, first_judged):
                 started = time.perf_counter()
                 weights = {name: schedule(state.epoch) for name, schedule in self.weights.items()}
-                train_terms, gradient_norm = self._train_epoch(step, training, weights, state.epoch)
-                validation_terms = evaluate()
+                self._train_epoch(step, training, weights, state.epoch)
+                evaluate.start()  # before anything of the epoch is waited for, so that a GPU always has work
+                train_terms, gradient_norm = self._means(step, len(training), state.epoch)
+                validation_terms = evaluate.means()
                 judged_loss = validation_terms[self.judged_by]
 
                 row: Row = {"epoch": state.epoch}
@@ -260,10 +274,8 @@ class Trainer:
         self.module.train(False)
         return TrainingResult(state.best_epoch, state.best_loss, state.rows)
 
-    def _train_epoch(
-        self, step: Step, rows: Tensor, weights: Mapping[str, float], epoch: int
-    ) -> tuple[dict[str, float], float]:
-        """One pass over the training rows; mean of each loss term and largest gradient norm before clipping."""
+    def _train_epoch(self, step: Step, rows: Tensor, weights: Mapping[str, float], epoch: int) -> None:
+        """One pass over the training rows."""
         settings = self.settings
         own = () if self.ranks.first else (self.ranks.rank,)  # other rows, other draws
         torch.manual_seed(derive_seed(settings.seed, "modules", epoch, *own))  # for dropout inside a plug-in's module
@@ -273,12 +285,15 @@ class Trainer:
         step.begin_epoch(weights, derive_seed(settings.seed, "noise", epoch))
         for batch in torch.split(order, settings.batch_size):
             step(batch)
+
+    def _means(self, step: Step, n_rows: int, epoch: int) -> tuple[dict[str, float], float]:
+        """Mean of each loss term over the epoch's rows and largest gradient norm before clipping."""
         sums, largest_norm = step.totals()
-        means = {name: total / len(rows) for name, total in sums.items()}
+        means = {name: total / n_rows for name, total in sums.items()}
         if not all(math.isfinite(value) for value in means.values()):
             raise CopyfoldError(
                 f"training diverged in epoch {epoch + 1} (loss {means['loss']}); "
-                f"lower lr (now {settings.lr:g}) and train again"
+                f"lower lr (now {self.settings.lr:g}) and train again"
             )
         return means, largest_norm
 
