@@ -132,6 +132,8 @@ def _fit(
     expected = factors.expected_depth(effects, coefficients)
     weight = factors.near_one_copy(counts, expected)
     ends = relatives = odds = None
+    # Without covariates it is the factors that follow GC and replication, by small shifts of many bins, too.
+    shifts = factors.SMALL_SHIFTS if covariates is not None else factors.LARGE_SHIFTS
     history = np.empty((s.n_rounds, 3))
     for fit_round in range(s.n_rounds):
         progress(2 * fit_round + 1, "decoding")
@@ -150,7 +152,16 @@ def _fit(
         history[fit_round] = decoded.log_likelihood.mean() / counts.shape[1], weight.mean(), np.median(dispersion)
         both = factors.total_dispersion(dispersion, effects)
         if s.relatives:
-            relatives = learn_relatives(counts, expected, both, decoded, chain, trusted, s.relative_similarity)
+            relatives = learn_relatives(
+                counts,
+                expected,
+                both,
+                decoded,
+                chain,
+                trusted,
+                s.relative_similarity,
+                pool_gains=covariates is not None,
+            )
             odds = relatives_gain_odds(counts, expected, relatives, s.relative_similarity)
         if s.shared_ends and fit_round + 1 == s.n_rounds:
             ends = learn_ends(counts, expected, dispersion, effects.dispersion, decoded.state, chain)
@@ -169,7 +180,7 @@ def _fit(
             coefficients, effects = factors.standardise_factors(coefficients, effects)
             effects = factors.learn_loading_variance(effects, information, s.loading_sd)
             coefficients = factors.isolate_step(counts, coefficients, effects, both, weight, s)
-        effects = factors.drop_copies(counts, coefficients, effects)
+        effects = factors.drop_copies(counts, coefficients, effects, shifts)
         expected = factors.expected_depth(effects, coefficients)
         dispersion = factors.isolate_dispersion(counts, expected, weight, effects.dispersion, s.dispersion_floor)
         effects = effects._replace(dispersion=factors.dispersion_of_bins(counts, expected, weight, dispersion))

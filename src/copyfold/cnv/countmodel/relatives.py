@@ -71,6 +71,8 @@ def learn_relatives(
     chain: StateChain,
     trusted_bins: np.ndarray,
     similarity: float,
+    *,
+    pool_gains: bool,
 ) -> Relatives:
     """Group the isolates of a decoded cohort and add up what their one-copy bins show.
 
@@ -84,6 +86,9 @@ def learn_relatives(
         Bins in which absence can be told.
     similarity : float
         Jaccard index that links two isolates.
+    pool_gains : bool
+        Learn `gain_odds`. What GC and replication do must be known for it: relatives are often sequenced together, and
+        a GC-rich bin of a batch looks like a gain of its lineage.
 
     Returns
     -------
@@ -100,7 +105,7 @@ def learn_relatives(
     reads, mean = _one_copy_sums(counts, expected, dispersion, decoded.state, chain)
     most = member @ absent.astype(np.float32) / member.sum(axis=1, keepdims=True) > 0.5
     odds = np.ones((n_groups, counts.shape[1]), np.uint8)
-    for number in np.flatnonzero(np.bincount(group) >= LEAST_MEMBERS):
+    for number in np.flatnonzero(np.bincount(group) >= LEAST_MEMBERS) if pool_gains else ():
         rows = group == number
         odds[number] = lineage_gain_odds(counts[rows], expected[rows], dispersion[rows])
     return Relatives(bins, most, member @ reads, member @ mean, odds)

@@ -102,8 +102,9 @@ class TestRelatives:
         decoded = Decoded(classes, empty, empty, state, np.zeros((16, 0, 1)), np.zeros(16))
         return counts, expected, np.full((16, 100), 1e-3, np.float32), decoded
 
-    def learn(self, cohort):
-        return learn_relatives(*cohort, CHAIN, np.ones(100, bool), SETTINGS.relative_similarity)
+    def learn(self, cohort, pool_gains=True):
+        trusted = np.ones(100, bool)
+        return learn_relatives(*cohort, CHAIN, trusted, SETTINGS.relative_similarity, pool_gains=pool_gains)
 
     def test_lineages_are_found(self, cohort):
         relatives = self.learn(cohort)
@@ -134,6 +135,7 @@ class TestRelatives:
         assert (found[:8, 80:84] == 8).all()  # eight of eight, and one more that has not
         assert (np.delete(found, np.arange(80, 84), axis=1) == 1).all()
         assert (found[8:] == 1).all()
+        assert (self.learn(cohort, pool_gains=False).gain_odds == 1).all()
         stranger = relatives_gain_odds(expected[:1], expected[:1], relatives, SETTINGS.relative_similarity)
         assert (stranger == 1).all()
 
