@@ -12,7 +12,6 @@ Axes: n isolates, B bins, q covariates (the first constant), K factors, p = q + 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,11 +21,8 @@ from copyfold.cnv.countmodel.settings import CountModelSettings
 MAX_BASELINE_SHIFT = 3.5
 """Prior standard deviations beyond which a baseline cannot move: a bin that most isolates have twice stays put."""
 
-LARGE_SHIFTS = (0.35,)
-"""Log depth (a ratio of 1.42) from which on what factors add to a bin of several isolates is looked at."""
-
-SMALL_SHIFTS = (0.15, 0.25, 0.35)
-"""The same, where factors have neither GC nor replication to follow."""
+FACTOR_SHIFTS = (0.15, 0.25, 0.35)
+"""Log depths (ratios of 1.16, 1.28, 1.42) from which on what factors add to a bin of several isolates is looked at."""
 
 LEAST_TWO = 1.65
 """Reads over those expected without factors from which they are of two copies, or of two diverged ones."""
@@ -170,9 +166,7 @@ def bin_step(
     )
 
 
-def drop_copies(
-    counts: np.ndarray, coefficients: np.ndarray, effects: BinEffects, shifts: Sequence[float]
-) -> BinEffects:
+def drop_copies(counts: np.ndarray, coefficients: np.ndarray, effects: BinEffects) -> BinEffects:
     """Take the loadings from bins where they stand for copies.
 
     A large lineage is a factor of its own. Where all its members have a short duplication, the shallow ones among them,
@@ -183,8 +177,6 @@ def drop_copies(
     counts : numpy.ndarray, (n, B), float32, reads
     coefficients : numpy.ndarray, (n, p), float64
     effects : BinEffects
-    shifts : sequence of float
-        `LARGE_SHIFTS` or `SMALL_SHIFTS`.
     """
     q = effects.covariates.shape[1]
     if coefficients.shape[1] == q:
@@ -192,7 +184,7 @@ def drop_copies(
     shift = coefficients[:, q:].astype(np.float32) @ effects.loadings.T.astype(np.float32)
     several = max(3, round(0.002 * len(coefficients)))
     loadings = effects.loadings.copy()
-    for least in shifts:
+    for least in FACTOR_SHIFTS:
         shifted = shift > least
         found = np.flatnonzero(shifted.sum(axis=0) >= several)
         plain = expected_depth(select_bins(effects, found), coefficients) * np.exp(-shift[:, found])

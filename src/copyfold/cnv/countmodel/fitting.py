@@ -132,8 +132,6 @@ def _fit(
     expected = factors.expected_depth(effects, coefficients)
     weight = factors.near_one_copy(counts, expected)
     ends = relatives = odds = None
-    # Without covariates it is the factors that follow GC and replication, by small shifts of many bins, too.
-    shifts = factors.SMALL_SHIFTS if covariates is not None else factors.LARGE_SHIFTS
     history = np.empty((s.n_rounds, 3))
     for fit_round in range(s.n_rounds):
         progress(2 * fit_round + 1, "decoding")
@@ -180,7 +178,8 @@ def _fit(
             coefficients, effects = factors.standardise_factors(coefficients, effects)
             effects = factors.learn_loading_variance(effects, information, s.loading_sd)
             coefficients = factors.isolate_step(counts, coefficients, effects, both, weight, s)
-        effects = factors.drop_copies(counts, coefficients, effects, shifts)
+        if covariates is not None:  # without, it is the factors that follow GC, to ratios of two and more
+            effects = factors.drop_copies(counts, coefficients, effects)
         expected = factors.expected_depth(effects, coefficients)
         dispersion = factors.isolate_dispersion(counts, expected, weight, effects.dispersion, s.dispersion_floor)
         effects = effects._replace(dispersion=factors.dispersion_of_bins(counts, expected, weight, dispersion))
