@@ -239,3 +239,17 @@ class TestInput:
             cohort.counts[:5], None, None, cohort.width, CountModelSettings(n_rounds=1), lambda *step: told.append(step)
         )
         assert [done for done, _ in told] == [0, 1, 2, 3]
+
+
+def test_factors_follow_gc_where_no_reference_says_it():
+    """Twenty libraries of sixty have more reads of GC-rich bins, up to 2.4 times; nobody has more than one copy."""
+    rng = np.random.default_rng(8)
+    excess = np.zeros(400)
+    excess[rng.choice(400, 40, replace=False)] = rng.uniform(0.4, 0.9, 40)
+    slope = np.where(np.arange(60) < 20, rng.normal(1, 0.1, 60), rng.normal(0, 0.1, 60))
+    mean = rng.uniform(60, 150, (60, 1)) * np.exp(slope[:, None] * excess)
+    counts = rng.poisson(mean).astype(np.float32)
+    model = fit_count_model(counts, None, None, np.ones(400), CountModelSettings())
+    found = expect_isolates(counts, model)
+    calls = decode_isolates(counts, found.expected, found.dispersion, model)
+    assert (calls.bin_class == MORE).mean() < 1e-3
