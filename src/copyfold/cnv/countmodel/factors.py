@@ -67,6 +67,11 @@ class BinEffects(NamedTuple):
     reliable: np.ndarray
 
     @property
+    def doubt(self) -> np.ndarray:
+        """Dispersion of the bins' counts and of what is not known of their baseline, (B,), float32."""
+        return self.dispersion + self.baseline_variance.astype(np.float32)
+
+    @property
     def design(self) -> np.ndarray:
         """Covariates and loadings, (B, p), float32."""
         return np.concatenate([self.covariates, self.loadings], axis=1).astype(np.float32)

@@ -1,9 +1,10 @@
-"""Relatives: isolates that lack the same bins share a lineage, and with it where their sequence diverges.
+"""Relatives: isolates that lack the same bins share a lineage, where its sequence diverges and what it has twice.
 
 In a diverged region fewer reads map although the copies are there. One isolate's depth cannot tell a diverged bin from
 a half-deleted one, nor a duplicated diverged bin from a plain one; that its relatives show the same reduced depth can.
 Groups are the connected components of isolates whose sets of absent bins have a high Jaccard index. The reduced depth
-enters decoding as an alternative to the expectation (a mixture), not as a fact.
+enters decoding as an alternative to the expectation (a mixture), what most of a group have twice as odds; neither is
+taken for a fact.
 """
 
 from __future__ import annotations
@@ -25,9 +26,6 @@ PRIOR_SHARE = 0.03
 LEVEL_RANGE = (0.38, 0.95)
 """Levels of divergent bins: uniform in between."""
 
-SUNKEN = 1.5
-"""Prior standard deviations below its prediction from which a baseline is that of divergent isolates."""
-
 LEAST_MEMBERS = 4
 """Members from which a group says what its lineage has twice."""
 
@@ -37,8 +35,11 @@ MOST_ODDS = 20
 ABSENT_BELOW = 0.25
 """Ratio of reads to expected reads below which a bin is taken for absent without decoding."""
 
+SUNKEN = 1.5
+"""Prior standard deviations below its prediction from which a baseline is that of divergent isolates."""
+
 FULL_SHARE = 0.3
-"""Prior probability that an isolate is not divergent in such a bin."""
+"""Prior probability that an isolate is not divergent where the baseline is."""
 
 
 class Relatives(NamedTuple):
@@ -214,11 +215,12 @@ def full_depth_offset(effects: BinEffects, coefficients: np.ndarray, offset: Dep
     """Add the depth that bins are predicted to have where the cohort's baseline lies far below it.
 
     Where most isolates of the fit are divergent, so is the baseline, and an isolate that is not seems to have more than
-    one copy. Where relatives say something, it holds.
+    one copy. Where relatives say something, that holds.
 
     Parameters
     ----------
     effects : BinEffects
+    coefficients : numpy.ndarray, (n, p), float64
     offset : DepthOffset
         What relatives say.
 
