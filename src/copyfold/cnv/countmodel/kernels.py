@@ -343,7 +343,8 @@ def decode_batch(
                     reduced = mean * math.exp(offset[i, b])
                     emit(y, reduced, alpha, chain.emissions, ends.level[b], ends.weight[b], reduced_row)
                     k = chain.emission_row[likeliest]
-                    if share * reduced_row[k] > 0.5 * emission[b, k, lane]:
+                    odds = float(gain_odds[i, b]) if gain_odds.size and chain.gained[k] else 1.0
+                    if share * odds * reduced_row[k] > 0.5 * emission[b, k, lane]:
                         mean = reduced
                         expected[i, b] = reduced
                 if certain:
