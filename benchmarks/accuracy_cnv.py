@@ -58,7 +58,7 @@ VARIATIONS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "diverse": ("hard", {"lineages": {"singleton_rate": 0.6}}),
     "outbreak": ("easy", {"lineages": {"common": 3, "singleton_rate": 0.0}, "gene": {"amplification_rate": 0.4}}),
 }
-"""Cohorts that nothing was developed on: a preset and what is changed in it."""
+"""A preset and what is changed in it. Nothing was developed on them, but on other seeds of `outbreak` and `batches`."""
 UNSEEN_SHARE = 0.2
 INTERVAL_GENES = 300
 SHOWN = 1.5

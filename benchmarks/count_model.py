@@ -39,7 +39,7 @@ def evaluate(
 ) -> list[dict[str, Any]]:
     """Fit on the lineages that are seen, call all; a row for seen and one for unseen lineages."""
     geometry, contigs = cohort.geometry, cohort.contigs
-    copies, unseen = true_copies(cohort), unseen_lineages(cohort, seed)
+    copies, mapped, unseen = true_copies(cohort), mapped_shares(cohort), unseen_lineages(cohort, seed)
     covariates = bin_covariates(geometry.gc, geometry.replication) if reference else None
     mappability = geometry.mappability if reference else None
     gene = geometry.panel[0]
@@ -64,7 +64,7 @@ def evaluate(
                 "lineages": lineages,
                 "isolates": int(chosen.sum()),
                 "blaSHV MCC": float(matthews_corrcoef(true[scored] >= 1.7, cn[scored] >= 2)),
-                **bin_scores(cohort, copies, mapped_shares(cohort), calls.bin_class == 3, calls.bin_class == 0, chosen),
+                **bin_scores(cohort, copies, mapped, calls.bin_class == 3, calls.bin_class == 0, chosen),
                 "cover, one": float(inside[one].mean()),
                 "cover, more": f"{inside[more].mean():.3f} of {more.sum()}" if more.any() else "none",
                 "seconds": f"{fitted - began:.0f} + {called - fitted:.0f}",

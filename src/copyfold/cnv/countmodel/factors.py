@@ -188,13 +188,16 @@ def drop_copies(counts: np.ndarray, coefficients: np.ndarray, effects: BinEffect
         return effects
     shift = coefficients[:, q:].astype(np.float32) @ effects.loadings.T.astype(np.float32)
     several = max(3, round(0.002 * len(coefficients)))
-    loadings = effects.loadings.copy()
+    found = np.flatnonzero((shift > min(FACTOR_SHIFTS)).sum(axis=0) >= several)
+    shift, counts = shift[:, found], counts[:, found]
+    plain = expected_depth(select_bins(effects, found), coefficients) * np.exp(-shift)
+    copies = np.zeros(len(found), bool)
     for least in FACTOR_SHIFTS:
         shifted = shift > least
-        found = np.flatnonzero(shifted.sum(axis=0) >= several)
-        plain = expected_depth(select_bins(effects, found), coefficients) * np.exp(-shift[:, found])
-        ratio = (counts[:, found] * shifted[:, found]).sum(axis=0) / (plain * shifted[:, found]).sum(axis=0)
-        loadings[found[ratio > LEAST_TWO]] = 0
+        reads, usual = (counts * shifted).sum(axis=0), (plain * shifted).sum(axis=0)
+        copies |= (shifted.sum(axis=0) >= several) & (reads > LEAST_TWO * usual)
+    loadings = effects.loadings.copy()
+    loadings[found[copies]] = 0
     return effects._replace(loadings=loadings)
 
 

@@ -132,6 +132,7 @@ def _fit(
     expected = factors.expected_depth(effects, coefficients)
     weight = factors.near_one_copy(counts, expected)
     ends = relatives = odds = None
+    known = covariates is not None  # else it is the factors that follow GC, to ratios of two and more
     history = np.empty((s.n_rounds, 3))
     for fit_round in range(s.n_rounds):
         progress(2 * fit_round + 1, "decoding")
@@ -149,7 +150,8 @@ def _fit(
         weight = plain_weight(decoded)
         history[fit_round] = decoded.log_likelihood.mean() / counts.shape[1], weight.mean(), np.median(dispersion)
         both = factors.total_dispersion(dispersion, effects)
-        if s.relatives:
+        last = fit_round + 1 == s.n_rounds
+        if s.relatives and (last or known):
             relatives = learn_relatives(
                 counts,
                 expected,
@@ -158,10 +160,10 @@ def _fit(
                 chain,
                 trusted,
                 s.relative_similarity,
-                pool_gains=covariates is not None,
+                pool_gains=known,
             )
-            odds = relatives_gain_odds(counts, expected, relatives, s.relative_similarity)
-        if s.shared_ends and fit_round + 1 == s.n_rounds:
+            odds = None if last else relatives_gain_odds(counts, expected, relatives, s.relative_similarity)
+        if s.shared_ends and last:
             ends = learn_ends(counts, expected, dispersion, effects.dispersion, decoded.state, chain)
         progress(2 * fit_round + 2, "expected depth")
         if fit_round == 0 and n_factors:
@@ -178,7 +180,7 @@ def _fit(
             coefficients, effects = factors.standardise_factors(coefficients, effects)
             effects = factors.learn_loading_variance(effects, information, s.loading_sd)
             coefficients = factors.isolate_step(counts, coefficients, effects, both, weight, s)
-        if covariates is not None:  # without, it is the factors that follow GC, to ratios of two and more
+        if known:
             effects = factors.drop_copies(counts, coefficients, effects)
         expected = factors.expected_depth(effects, coefficients)
         dispersion = factors.isolate_dispersion(counts, expected, weight, effects.dispersion, s.dispersion_floor)

@@ -171,7 +171,7 @@ def decode_isolates(
         ends = ends._replace(level=ends.level[bins], weight=ends.weight[bins], absent=ends.absent[bins])
     odds = None
     if model.relatives is not None:
-        odds = relatives_gain_odds(counts, expected, model.relatives, model.settings.relative_similarity)[:, bins]
+        odds = relatives_gain_odds(counts, expected, model.relatives, model.settings.relative_similarity, bins)
     decoded, _ = decode(
         checked_counts(counts[:, bins]),
         expected[:, bins],

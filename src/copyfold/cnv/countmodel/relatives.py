@@ -140,9 +140,9 @@ def lineage_gain_odds(counts: np.ndarray, expected: np.ndarray, dispersion: np.n
 
 
 def relatives_gain_odds(
-    counts: np.ndarray, expected: np.ndarray, relatives: Relatives, similarity: float
+    counts: np.ndarray, expected: np.ndarray, relatives: Relatives, similarity: float, bins: slice = slice(None)
 ) -> np.ndarray:
-    """Return the `gain_odds` of each isolate's relatives, (n, B), uint8; 1 for isolates without relatives.
+    """Return the `gain_odds` of each isolate's relatives, (n, width of `bins`), uint8; 1 for isolates without any.
 
     Parameters
     ----------
@@ -151,12 +151,12 @@ def relatives_gain_odds(
     relatives : Relatives
     similarity : float
         As in `learn_relatives`.
+    bins : slice
+        Bins to return.
     """
     absent = counts[:, relatives.bins] < ABSENT_BELOW * expected[:, relatives.bins]
-    alike = _jaccard(absent, relatives.absent)
-    group = alike.argmax(axis=1)
-    near = alike[np.arange(len(alike)), group] > similarity
-    return np.where(near[:, None], relatives.gain_odds[group], np.uint8(1))
+    group, near = _nearest_group(absent, relatives, similarity)
+    return np.where(near[:, None], relatives.gain_odds[group, bins], np.uint8(1))
 
 
 def relative_offset(
@@ -185,9 +185,7 @@ def relative_offset(
         Share 0 where relatives show no plain reduction, or the isolate's own depths contradict kinship.
     """
     absent = decoded.classes[:, relatives.bins, ABSENT] > 0.5
-    alike = _jaccard(absent, relatives.absent)
-    group = alike.argmax(axis=1)
-    near = alike[np.arange(len(alike)), group] > similarity
+    group, near = _nearest_group(absent, relatives, similarity)
     reads, mean = _one_copy_sums(counts, expected, dispersion, decoded.state, chain)
     own = (trained & near).astype(np.float32)[:, None]
     group_mean = np.maximum(relatives.expected[group] - own * mean, 0)
@@ -235,6 +233,13 @@ def full_depth_offset(effects: BinEffects, coefficients: np.ndarray, offset: Dep
         np.where(free, shortfall, offset.log_ratio).astype(np.float32),
         np.where(free, FULL_SHARE, offset.share).astype(np.float32),
     )
+
+
+def _nearest_group(absent: np.ndarray, relatives: Relatives, similarity: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return each isolate's most similar group, (n,), and whether it is a relative, (n,) bool, by its absent `bins`."""
+    alike = _jaccard(absent, relatives.absent)
+    group = alike.argmax(axis=1)
+    return group, alike[np.arange(len(alike)), group] > similarity
 
 
 def _jaccard(first: np.ndarray, second: np.ndarray) -> np.ndarray:
