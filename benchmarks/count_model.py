@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from sklearn.metrics import matthews_corrcoef
 
-from accuracy_cnv import bin_scores, unseen_lineages
+from accuracy_cnv import VARIATIONS, bin_scores, settings_of, unseen_lineages
 from common import machine, print_table
 from copyfold.cnv.coordinates import find_gene_bins
 from copyfold.cnv.countmodel import (
@@ -31,7 +31,8 @@ from copyfold.cnv.countmodel import (
     expect_isolates,
     fit_count_model,
 )
-from copyfold.cnv.simulation import SimulatedCohort, mapped_shares, preset, simulate, true_copies
+from copyfold.cnv.simulation import SimulatedCohort, mapped_shares, simulate, true_copies
+from copyfold.cnv.simulation.settings import PRESETS
 
 
 def evaluate(
@@ -76,7 +77,7 @@ def evaluate(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--isolates", type=int, default=300)
-    parser.add_argument("--settings", nargs="+", default=["easy", "hard"])
+    parser.add_argument("--settings", nargs="+", default=["easy", "hard"], choices=[*PRESETS, *VARIATIONS])
     parser.add_argument("--seeds", type=int, nargs="+", default=[201, 202])
     parser.add_argument("--without-reference", action="store_true", help="no GC, replication and mappability")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="fields of CountModelSettings")
@@ -86,7 +87,7 @@ def main() -> None:
     rows = []
     for setting in options.settings:
         for seed in options.seeds:
-            cohort = simulate(preset(setting), options.isolates, seed)
+            cohort = simulate(settings_of(setting), options.isolates, seed)
             found = evaluate(
                 cohort,
                 seed,
